@@ -1,0 +1,76 @@
+"""The hooks that a mode provides and an extension wraps. These docstrings are the reference.
+
+A *provider* hook is implemented once, by the mode; an extension may wrap it with
+``@hookimpl(wrapper=True)`` but never implement it. A *contributor* hook may be implemented by
+the mode and by every extension; all results count. Arguments are passed by name: declare the
+ones you need, under these names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pluggy
+
+from ftcore.values import Conversation, Json, Prediction, Problem, Target
+
+hookspec = pluggy.HookspecMarker("ftcore")
+
+
+@hookspec(firstresult=True)
+def ftcore_sample_schema() -> Json:  # type: ignore[empty-body]
+    """Provider. The JSON Schema of one sample.
+
+    Draft 2020-12 and closed: ``additionalProperties`` (or ``unevaluatedProperties``) is false
+    on every object whose keys the mode knows. Called once, when the mode is opened; the result
+    is checked against the metaschema. ``cognitive_mode``, ``comment`` and ``notes`` are the
+    core's keys: they are taken off a sample before it is validated.
+    """
+    raise NotImplementedError
+
+
+@hookspec(firstresult=True)
+def ftcore_format_sample(sample: Json, target: Target) -> Conversation:
+    """Provider. The conversation that a valid sample stands for.
+
+    :param sample: the JSON object of one line, already valid; never change it.
+    :param target: what the chat template of the model can express. Where it cannot express
+        reasoning, say, the mode decides how to write it (or leave it out).
+    :returns: messages made of labelled parts; at least one has ``trained=True``.
+
+    Must be deterministic and must not import torch or transformers.
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def ftcore_config_defaults() -> Mapping[str, Any] | Path:
+    """Contributor. Training settings that this plugin changes from ftcore's defaults.
+
+    Either a mapping with the keys of the training configuration or the path of a JSON file that
+    holds one: then ``ftcore config show`` names the file and line of every value. Where several
+    plugins set a key, an extension wins over the mode.
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def ftcore_validate_sample(sample: Json) -> Sequence[Problem]:
+    """Contributor. Problems of one sample that a JSON Schema cannot say.
+
+    Called only for a sample that satisfies the schema. Give each problem a JSON pointer and a
+    hint; the core adds file and line. An empty sequence: none.
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def ftcore_metrics(predictions: Sequence[Prediction]) -> Mapping[str, float]:
+    """Contributor. Figures computed on generated outputs against their references.
+
+    Called once before and once after training, never inside the trainer's loop. ``predictions``
+    may be empty; every figure must be finite then too. Names are lower_snake_case.
+    """
+    raise NotImplementedError

@@ -1,0 +1,1 @@
+"""JSON Schemas of the core: training configuration, run record, certificate."""
