@@ -1,0 +1,106 @@
+"""What all tests share: the real tokenizer, and real plugin distributions of a few lines."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import settings
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+# a machine that is busy is not a fault
+settings.register_profile("ftcore", deadline=None)
+settings.load_profile("ftcore")
+
+MODE = """
+from ftcore import hookimpl
+from ftcore.values import Conversation, Message, Part
+
+@hookimpl
+def ftcore_sample_schema():
+    return {
+        "type": "object",
+        "properties": {"ask": {"type": "string"}, "say": {"type": "string", "minLength": 1}},
+        "required": ["ask", "say"],
+        "additionalProperties": False,
+    }
+
+@hookimpl
+def ftcore_format_sample(sample, target):
+    return Conversation((
+        Message("user", (Part("", sample["ask"]),)),
+        Message("assistant", (Part("said", sample["say"]),), trained=True),
+    ))
+"""
+
+Distribution = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> PreTrainedTokenizerBase:
+    """SmolLM2's tokenizer with its own chat template, as ``--base-model smollm2:135m`` loads it."""
+    from ftcore.base_models import load_tokenizer
+
+    return load_tokenizer("smollm2:135m")
+
+
+@pytest.fixture(scope="session")
+def mode_code() -> str:
+    """The source of a complete mode of one question and one answer, to be spoiled by tests."""
+    return MODE
+
+
+@pytest.fixture
+def distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Distribution]:
+    """Installs a plugin: its module and metadata, as pip lays them out, in a folder on the path.
+
+    ``distribution("ftc-haiku", code, mode="haiku")``; ``mode`` and ``extension`` are names of
+    entry points. Gives the folder. ``FTCORE_PLUGINS`` allows only what was installed this way.
+    """
+    site = tmp_path / "site-packages"
+    site.mkdir()
+    monkeypatch.syspath_prepend(str(site))
+    monkeypatch.setenv("FTCORE_PLUGINS", "")
+    allowed: list[str] = []
+
+    def install(
+        name: str,
+        code: str = MODE,
+        *,
+        mode: str | None = None,
+        extension: str | None = None,
+        version: str = "1.0",
+        module: str | None = None,
+    ) -> Path:
+        module = module or name.replace("-", "_")
+        package = site / module
+        package.mkdir()
+        (package / "__init__.py").write_text(textwrap.dedent(code), encoding="utf-8")
+        info = site / f"{name.replace('-', '_')}-{version}.dist-info"
+        info.mkdir()
+        metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        (info / "METADATA").write_text(metadata, encoding="utf-8")
+        groups = {"ftcore.modes": mode, "ftcore.extensions": extension}
+        entries = [
+            f"[{group}]\n{plugin} = {module}\n" for group, plugin in groups.items() if plugin
+        ]
+        (info / "entry_points.txt").write_text("".join(entries), encoding="utf-8")
+        files = [package / "__init__.py", info / "METADATA", info / "entry_points.txt"]
+        record = "".join(f"{file.relative_to(site).as_posix()},,\n" for file in files)
+        (info / "RECORD").write_text(record + f"{info.name}/RECORD,,\n", encoding="utf-8")
+        allowed.extend(plugin for plugin in (mode, extension) if plugin)
+        monkeypatch.setenv("FTCORE_PLUGINS", ",".join(allowed))
+        importlib.invalidate_caches()
+        return package
+
+    yield install
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", None)).startswith(str(site)):
+            del sys.modules[name]
