@@ -1,0 +1,231 @@
+"""From samples to rows: what is held out, dropped or refused is told, and rows are whole."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ftcore.errors import InputError, ProblemsError
+from ftcore.ledger import totals
+from ftcore.mode import Mode
+from ftcore.plugins import open_mode
+from ftcore.prepare import DataSet, make_rows, prepare, row_columns
+from ftcore.render import IGNORE
+from ftcore.values import Sample
+
+TOOL = """
+from ftcore.values import ToolCall
+
+@hookimpl
+def ftcore_format_sample(sample, target):
+    label = "with tools" if target.tools else "without tools"
+    tool = {"type": "function", "function": {"name": "f", "parameters": {}}}
+    return Conversation((
+        Message("user", (Part("", sample["ask"]),)),
+        Message("assistant", (Part(label, sample["say"]),), (), (ToolCall("f", {}),), trained=True),
+    ), (tool,))
+"""
+THINKING = """
+@hookimpl
+def ftcore_format_sample(sample):
+    def turn(say):
+        thought = (Part("thought", "hm"),)
+        return Message("assistant", (Part("said", say),), thought, trained=True)
+    ask = Message("user", (Part("", sample["ask"]),))
+    return Conversation((ask, turn("short"), ask, turn(sample["say"])))
+"""
+FORGETFUL = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n"
+    "{% if loop.last and m.reasoning_content %}<think>{{ m.reasoning_content }}</think>{% endif %}"
+    "{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+@pytest.fixture
+def haiku(distribution) -> Mode:
+    distribution("ftc-haiku", mode="haiku")
+    return open_mode("haiku")
+
+
+def samples(mode: Mode, *answers: str) -> list[tuple[Sample, Mode]]:
+    return [
+        (Sample({"ask": "?", "say": answer}, "data.jsonl", line), mode)
+        for line, answer in enumerate(answers, start=1)
+    ]
+
+
+def prepared(tokenizer: Any, given: list[tuple[Sample, Mode]], **changes: Any) -> DataSet:
+    options = {"max_seq_length": 512, "eval_split": 0.0, "seed": 1, **changes}
+    return prepare(given, tokenizer, **options)
+
+
+def fates(data: DataSet) -> dict[int, str]:
+    assert len({entry.line for entry in data.entries}) == len(data.entries)
+    return {entry.line: entry.state for entry in data.entries}
+
+
+# What becomes of a sample
+
+
+def test_the_ledger_counts_the_tokens_that_are_trained(tokenizer, haiku):
+    data = prepared(tokenizer, samples(haiku, "one two", "three"))
+    trained = [example for item in data.train for example in item.examples]
+    summed = totals(data.entries)
+    assert fates(data) == {1: "trained", 2: "trained"}
+    assert summed.examples == len(trained) == 2
+    assert summed.tokens == sum(len(example.input_ids) for example in trained)
+    assert summed.trained_tokens == sum(example.trained_tokens for example in trained)
+
+
+def test_a_sample_that_is_too_long_is_dropped_with_its_length(tokenizer, haiku):
+    data = prepared(tokenizer, samples(haiku, "short", "long " * 300), max_seq_length=64)
+    assert fates(data) == {1: "trained", 2: "dropped"}
+    (dropped,) = [entry for entry in data.entries if entry.state == "dropped"]
+    length = int(dropped.reason.split()[0])
+    assert length > 300
+    assert dropped.reason == f"{length} tokens, max_seq_length is 64"
+    assert (dropped.tokens, dropped.trained_tokens) == (0, 0)
+
+
+def test_a_sample_of_just_the_length_allowed_is_kept_whole(tokenizer, haiku):
+    (item,) = prepared(tokenizer, samples(haiku, "word " * 40)).train
+    length = len(item.examples[0].input_ids)
+    again = prepared(tokenizer, samples(haiku, "word " * 40), max_seq_length=length)
+    assert len(again.train[0].examples[0].input_ids) == length
+    with pytest.raises(InputError, match="too long"):
+        prepared(tokenizer, samples(haiku, "word " * 40), max_seq_length=length - 1)
+
+
+def test_of_a_split_conversation_the_part_that_is_dropped_is_told(
+    distribution, mode_code, tokenizer
+):
+    distribution("ftc-think", mode_code + THINKING, mode="think")
+    forgetful = copy.deepcopy(tokenizer)
+    forgetful.chat_template = FORGETFUL
+    given = samples(open_mode("think"), "brief", "long " * 300)
+    data = prepared(forgetful, given, max_seq_length=64)
+    whole, partly = data.entries
+    assert (whole.state, whole.examples, whole.reason) == ("trained", 2, "")
+    assert (partly.state, partly.examples) == ("trained", 1)
+    assert partly.reason.startswith("1 of 2 examples dropped: ")
+    assert partly.reason.endswith("max_seq_length is 64")
+
+
+def test_a_control_token_in_a_sample_is_a_problem_at_its_line(tokenizer, haiku):
+    data = prepared(tokenizer, samples(haiku, "good", "bad <|im_end|> bad", "good"))
+    assert fates(data) == {1: "trained", 2: "refused", 3: "trained"}
+    (problem,) = data.problems
+    assert (problem.file, problem.line) == ("data.jsonl", 2)
+    assert "message 1 holds '<|im_end|>'" in problem.message
+
+
+def test_when_nothing_is_left_the_reason_is_given(tokenizer, haiku):
+    with pytest.raises(InputError, match="all 2 are too long") as long:
+        prepared(tokenizer, samples(haiku, "long " * 90, "long " * 80), max_seq_length=64)
+    assert "max_seq_length" in long.value.hint
+    with pytest.raises(ProblemsError) as wrong:
+        prepared(tokenizer, samples(haiku, "<|im_end|>"))
+    assert [problem.line for problem in wrong.value.problems] == [1]
+    with pytest.raises(InputError, match="no sample to train on"):
+        prepared(tokenizer, [])
+
+
+# Holding out
+
+
+def test_a_seeded_share_is_held_out(tokenizer, haiku):
+    given = samples(haiku, *(f"answer {index}" for index in range(40)))
+    data = prepared(tokenizer, given, eval_split=0.25, seed=5)
+    assert (len(data.train), len(data.held_out)) == (30, 10)
+    assert Counter(fates(data).values()) == {"trained": 30, "held_out": 10}
+
+    def lines(found: DataSet) -> list[int]:
+        return [item.sample.line for item in found.held_out]
+
+    assert lines(data) == sorted(lines(data))
+    assert lines(prepared(tokenizer, given, eval_split=0.25, seed=5)) == lines(data)
+    assert lines(prepared(tokenizer, given, eval_split=0.25, seed=6)) != lines(data)
+    both = {i.sample.line for i in data.train} & {i.sample.line for i in data.held_out}
+    assert both == set()
+
+
+def test_tokens_that_are_held_out_are_not_counted_as_trained(tokenizer, haiku):
+    data = prepared(tokenizer, samples(haiku, *["same"] * 10), eval_split=0.5)
+    one = data.train[0].examples[0].trained_tokens
+    assert totals(data.entries).trained_tokens == 5 * one
+
+
+@pytest.mark.parametrize(
+    ("count", "share", "held_out"),
+    [(10, 0.0, 0), (1, 0.5, 0), (2, 0.05, 1), (2, 0.9, 1), (3, 0.99, 2), (10, 0.05, 1)],
+)
+def test_at_least_one_is_held_out_and_one_is_left(tokenizer, haiku, count, share, held_out):
+    data = prepared(tokenizer, samples(haiku, *["a"] * count), eval_split=share)
+    assert (len(data.train), len(data.held_out)) == (count - held_out, held_out)
+
+
+# The template
+
+
+def test_samples_without_tools_keep_the_models_template(tokenizer, haiku):
+    data = prepared(tokenizer, samples(haiku, "a"))
+    assert not data.own_template
+    assert data.renderer.tokenizer is tokenizer
+
+
+def test_samples_with_tools_are_formatted_for_the_template_that_is_used(
+    distribution, mode_code, tokenizer
+):
+    distribution("ftc-call", mode_code + TOOL, mode="call")
+    data = prepared(tokenizer, samples(open_mode("call"), "a"))
+    assert data.own_template
+    assert data.train[0].conversation.messages[-1].content[0].label == "with tools"
+
+
+def test_in_mixed_data_one_template_serves_all(distribution, mode_code, tokenizer, haiku):
+    distribution("ftc-call", mode_code + TOOL, mode="call")
+    given = [*samples(haiku, "plain"), *samples(open_mode("call"), "call")]
+    data = prepared(tokenizer, given)
+    prompts = [data.renderer.turns(item.conversation)[0].prompt for item in data.train]
+    assert not any("SmolLM" in prompt for prompt in prompts)
+
+
+# Rows
+
+
+def test_packed_rows_hold_every_example_once_and_whole(tokenizer, haiku):
+    data = prepared(tokenizer, samples(haiku, *("word " * (n % 7 + 1) for n in range(30))))
+    rows = make_rows(data.train, packing=True, max_seq_length=128)
+    assert len(rows) < 30
+    assert all(row.tokens <= 128 for row in rows)
+    packed = Counter(tuple(e.input_ids.tolist()) for row in rows for e in row.examples)
+    assert packed == Counter(tuple(i.examples[0].input_ids.tolist()) for i in data.train)
+
+
+def test_without_packing_a_row_is_an_example_in_the_order_of_the_data(tokenizer, haiku):
+    data = prepared(tokenizer, samples(haiku, "one", "two", "three"))
+    rows = make_rows(data.train, packing=False, max_seq_length=512)
+    assert [row.examples[0] for row in rows] == [item.examples[0] for item in data.train]
+
+
+def test_columns_lay_examples_side_by_side_with_their_lengths(tokenizer, haiku):
+    data = prepared(tokenizer, samples(haiku, "one", "two and three"))
+    columns = row_columns(make_rows(data.train, packing=True, max_seq_length=512))
+    (ids,), (labels,), (lengths,) = (
+        columns["input_ids"],
+        columns["labels"],
+        columns["seq_lengths"],
+    )
+    assert sum(lengths) == len(ids) == len(labels)
+    cuts = np.split(np.asarray(labels), np.cumsum(lengths)[:-1])
+    for piece in cuts:  # the first token of each example is prompt, so no answer runs into it
+        assert piece[0] == IGNORE
+    said = {tokenizer.decode([t for t in piece.tolist() if t != IGNORE]) for piece in cuts}
+    assert said == {"one<|im_end|>", "two and three<|im_end|>"}
+    assert json.dumps(columns)  # plain numbers, as the collator takes them
