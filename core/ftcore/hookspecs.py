@@ -1,9 +1,9 @@
-"""The hooks that a mode provides and an extension wraps. These docstrings are the reference.
+"""The hooks that a mode provides and an extension wraps.
 
-A *provider* hook is implemented once, by the mode; an extension may wrap it with
-``@hookimpl(wrapper=True)`` but never implement it. A *contributor* hook may be implemented by
-the mode and by every extension; all results count. Arguments are passed by name: declare the
-ones you need, under these names.
+These docstrings are the reference. A *provider* hook is implemented once, by the mode; an
+extension may wrap it with ``@hookimpl(wrapper=True)`` but never implement it. A *contributor*
+hook may be implemented by the mode and by every extension; all results count. Arguments are
+passed by name: declare the ones you need, under these names.
 """
 
 from __future__ import annotations

@@ -51,13 +51,16 @@ def installed_plugins(disabled: Collection[str] = ()) -> tuple[PluginInfo, ...]:
     ``disabled`` are the names given with ``--no-plugin``. The environment variable
     ``FTCORE_PLUGINS`` is an allow-list of names divided by commas; empty allows none.
 
-    :raises PluginError: two distributions offer a plugin of the same kind and name.
+    :raises PluginError: two distributions offer a plugin of the same kind and name, or a plugin
+        is turned off that is not there.
     """
     allowed = _allow_list()
     found: dict[tuple[str, str], PluginInfo] = {}
+    seen: set[str] = set()
     for kind, group in (("mode", MODES), ("extension", EXTENSIONS)):
         for entry in importlib.metadata.entry_points(group=group):
             info = _describe(entry, "mode" if kind == "mode" else "extension")
+            seen.add(info.name)
             if info.name in disabled or (allowed is not None and info.name not in allowed):
                 continue
             other = found.setdefault((kind, info.name), info)
@@ -68,6 +71,14 @@ def installed_plugins(disabled: Collection[str] = ()) -> tuple[PluginInfo, ...]:
                     f"uninstall one of them (pip uninstall {info.distribution}), or go on without "
                     f"both: --no-plugin {info.name}",
                 )
+    for name in disabled:
+        if name not in seen:
+            close = difflib.get_close_matches(name, seen, n=1)
+            meant = f"did you mean {close[0]!r}? " if close else ""
+            names = ", ".join(sorted(seen)) or "none"
+            raise PluginError(
+                f"--no-plugin {name}: there is no such plugin", f"{meant}installed: {names}"
+            )
     return tuple(sorted(found.values(), key=lambda info: (info.kind != "mode", info.name)))
 
 

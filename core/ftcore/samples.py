@@ -21,6 +21,8 @@ class Collected:
 
     samples: tuple[tuple[Sample, Mode], ...] = field(repr=False)
     problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+    """What modes and extensions find worth saying about samples that are used all the same."""
     entries: tuple[Entry, ...] = field(repr=False)
     """Of the lines that gave no sample: refused, of another mode, beyond the maximum."""
 
@@ -48,29 +50,38 @@ def collect_samples(
     """
     samples: list[tuple[Sample, Mode]] = []
     problems: list[Problem] = []
+    warnings: list[Problem] = []
     entries: list[Entry] = []
     known = sorted({*known_modes, *modes})
     for file in find_files(files):
         for item in read_jsonl(file):
-            found: tuple[Problem, ...] = ()
-            if isinstance(item, Problem):
-                found = (item,)
-            elif isinstance(choice := _choose(item, modes, known), Problem):
-                found = (choice,)
-            elif choice is None:
-                name = item.data["cognitive_mode"]
+            mode, found = _judge(item, modes, known)
+            errors = [problem for problem in found if problem.severity == "error"]
+            if errors:
+                problems += errors
+                entries.append(Entry(errors[0].file, errors[0].line, "refused", errors[0].message))
+            elif isinstance(item, Problem) or mode is None:
+                name = item.data["cognitive_mode"] if isinstance(item, Sample) else None
                 entries.append(Entry(item.file, item.line, "other_mode", f"of the mode {name!r}"))
-            elif errors := [p for p in choice.problems(item) if p.severity == "error"]:
-                found = tuple(errors)
             elif limit is not None and len(samples) >= limit:
                 reason = f"beyond the first {limit} samples"
                 entries.append(Entry(item.file, item.line, "over_max", reason))
             else:
-                samples.append((item, choice))
-            if found:
-                problems += found
-                entries.append(Entry(found[0].file, found[0].line, "refused", found[0].message))
-    return Collected(tuple(samples), tuple(problems), tuple(entries))
+                warnings += found
+                samples.append((item, mode))
+    return Collected(tuple(samples), tuple(problems), tuple(warnings), tuple(entries))
+
+
+def _judge(
+    item: Sample | Problem, modes: Mapping[str, Mode], known: Sequence[str]
+) -> tuple[Mode | None, tuple[Problem, ...]]:
+    """The mode of a record, None if it is not being trained, and what is wrong with the record."""
+    if isinstance(item, Problem):
+        return None, (item,)
+    choice = _choose(item, modes, known)
+    if isinstance(choice, Problem):
+        return None, (choice,)
+    return choice, choice.problems(item) if choice else ()
 
 
 def _choose(

@@ -322,3 +322,10 @@ def test_the_command_line_shows_what_failed_and_why(distribution):
     assert "bad (ftc-bad 1.0)" in failed.stderr
     assert "Traceback" not in failed.stderr
     assert ftcore(*command, "--no-plugin", "bad").returncode == 0
+
+
+def test_turning_off_a_plugin_that_is_not_there_is_an_error(distribution):
+    distribution("ftc-haiku", mode="haiku")
+    with pytest.raises(PluginError, match="--no-plugin haikoo") as caught:
+        installed_plugins({"haikoo"})
+    assert "did you mean 'haiku'" in caught.value.hint

@@ -170,3 +170,29 @@ def test_every_record_has_exactly_one_fate(modes, tmp_path, contents, limit, mix
     assert limit is None or len(found.samples) <= limit
     refused = {(e.file, e.line) for e in found.entries if e.state == "refused"}
     assert refused == {(p.file, p.line) for p in found.problems}
+
+
+def test_warnings_of_a_mode_are_told_and_refuse_nothing(distribution, tmp_path):
+    code = """
+from ftcore import hookimpl
+from ftcore.values import Conversation, Message, Part, Problem
+
+@hookimpl
+def ftcore_sample_schema():
+    return {"type": "object"}
+
+@hookimpl
+def ftcore_format_sample(sample, target):
+    return Conversation((Message("assistant", (Part("a", "b"),), trained=True),))
+
+@hookimpl
+def ftcore_validate_sample(sample):
+    return [Problem("is short", "/say", severity="warning")]
+"""
+    distribution("ftc-ode", code, mode="ode")
+    path = tmp_path / "data.jsonl"
+    path.write_text(GOOD)
+    found = collect_samples({"ode": open_mode("ode")}, [path], known_modes=("ode",))
+    assert len(found.samples) == 1
+    assert found.problems == ()
+    assert [(p.line, p.pointer, p.message) for p in found.warnings] == [(1, "/say", "is short")]

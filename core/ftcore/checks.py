@@ -1,0 +1,143 @@
+"""Stops a run before a model is loaded, where it could not end well; passes warnings on."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from attrs import frozen
+
+from ftcore.base_models import BaseModel, load_config
+from ftcore.config import ResolvedConfig
+from ftcore.errors import FtcoreError, InputError, ProblemsError
+from ftcore.preflight import check_settings, requirement_problems
+from ftcore.progress import Progress
+from ftcore.samples import Collected
+from ftcore.settings import Settings
+from ftcore.values import Problem
+
+BYTES_FP32 = 4
+COPIES_IN_CHECKPOINT = 3
+"""A full checkpoint holds the weights and AdamW's two moments."""
+BITS = {"F32": 32, "F16": 16, "BF16": 16, "Q8_0": 8.5}
+"""Bits per weight of a quantization; Q8_0 has one 16-bit scale for 32 weights."""
+
+
+@frozen
+class Size:
+    """How big a model is."""
+
+    parameters: int
+
+
+def check_config(resolved: ResolvedConfig, progress: Progress) -> None:
+    """Refuses settings that contradict each other.
+
+    :raises ProblemsError: naming each setting and where its value came from.
+    """
+    stop_on_errors("these settings cannot work together", check_settings(resolved), progress)
+
+
+def check_samples(
+    collected: Collected, settings: Settings, *, small_ok: bool, progress: Progress
+) -> None:
+    """Refuses data with problems, unless they are to be skipped, or with too few samples.
+
+    :raises ProblemsError: the problems, each with its file and line.
+    """
+    stop_or_skip("the data", collected.problems, settings, progress)
+    for problem in collected.warnings:
+        progress.warn(problem)
+    limited = settings.max_samples is not None
+    found = requirement_problems(settings, len(collected.samples), small_ok, limited)
+    stop_on_errors("the data do not suffice", found, progress)
+
+
+def stop_or_skip(
+    what: str, problems: Sequence[Problem], settings: Settings, progress: Progress
+) -> None:
+    """Stops on samples with problems, or says that they are left out, as the settings want it.
+
+    :raises ProblemsError: there are problems and ``invalid_samples`` is ``stop``.
+    """
+    if not problems:
+        return
+    count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
+    if settings.invalid_samples == "stop":
+        raise ProblemsError(
+            f"{what}: {count}",
+            problems,
+            "mend them, or leave those samples out: --set invalid_samples=skip",
+        )
+    progress.note(f"{what}: {count}; those samples are left out, the ledger names them")
+
+
+def check_base_model(base: BaseModel, settings: Settings) -> Size:
+    """Refuses a base model that could be trained but not exported or proven.
+
+    :raises InputError: the architecture or the quantization cannot be exported.
+    :raises FtcoreError: the runtime that proves the export is not installed.
+    """
+    config = load_config(base)
+    if settings.output_format == "gguf":
+        from ftcore.export.architectures import check_exportable
+        from ftcore.export.runtime import runtime_available
+
+        check_exportable(config, settings.quantization)
+        if settings.certify and runtime_available() is None:
+            raise FtcoreError(
+                "the llama.cpp runtime that proves an export is not installed",
+                "pip install 'ftcore[llamacpp]', or do without proof: --set certify=false",
+            )
+    return _size(config)
+
+
+def check_disk(folder: Path, size: Size, settings: Settings) -> None:
+    """Refuses a run whose model, checkpoints and GGUF would not fit on the disk of ``folder``.
+
+    :raises FtcoreError: with the bytes needed and free.
+    """
+    model = size.parameters * BYTES_FP32
+    needed = model
+    if settings.save_checkpoints and settings.training_mode == "full_finetune":
+        # one more than are kept: the new one is whole before the oldest goes
+        needed += model * COPIES_IN_CHECKPOINT * (settings.save_total_limit + 1)
+    if settings.output_format == "gguf":
+        needed += math.ceil(size.parameters * BITS[settings.quantization] / 8)
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise FtcoreError(
+            f"the disk of {folder} has {free / 1e9:,.2f} GB free, this run needs about "
+            f"{needed / 1e9:,.2f} GB",
+            "free some space, choose another place with --output, keep fewer checkpoints "
+            "(--set save_total_limit=1) or none (--set save_checkpoints=false)",
+        )
+
+
+def stop_on_errors(message: str, problems: Sequence[Problem], progress: Progress) -> None:
+    """Raises the errors among ``problems``; without any, passes the warnings on.
+
+    :raises ProblemsError: there is an error.
+    """
+    errors = [problem for problem in problems if problem.severity == "error"]
+    if errors:
+        raise ProblemsError(message, errors)
+    for problem in problems:
+        progress.warn(problem)
+
+
+def _size(config: dict[str, Any]) -> Size:
+    """Counted on a model without storage, so that any architecture is counted right."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    parse, build = cast(Any, AutoConfig).for_model, cast(Any, AutoModelForCausalLM).from_config
+    try:
+        with torch.device("meta"):
+            model = build(parse(**config))
+    except (KeyError, ValueError) as error:
+        raise InputError(f"the base model's config.json cannot be used: {error}") from error
+    return Size(sum(p.numel() for p in model.parameters()))

@@ -1,0 +1,60 @@
+"""The ``ftcore`` command: its subcommands and the way their errors end the process."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import sys
+
+import click
+
+from ftcore.cli.check import check
+from ftcore.cli.common import Context, report_error, shared_options
+from ftcore.cli.config import config
+from ftcore.cli.export import export, verify
+from ftcore.cli.plugins import modes, plugins
+from ftcore.cli.train import train
+
+EPILOG = """Shell completion: eval "$(_FTCORE_COMPLETE=bash_source ftcore)" (or zsh_source,
+fish_source). NO_COLOR turns colours off. Results go to stdout, everything else to stderr."""
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=EPILOG,
+)
+@click.version_option(package_name="ftcore", message="ftcore %(version)s")
+@shared_options
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """Fine-tune a language model in a cognitive mode, and prove that what was trained ships."""
+    ctx.ensure_object(Context)
+
+
+for command in (train, check, config, modes, plugins, export, verify):
+    cli.add_command(command)
+
+
+def version() -> str:
+    """The installed version of ftcore."""
+    return importlib.metadata.version("ftcore")
+
+
+def main() -> None:
+    """Runs the command line and exits: 0 good, 2 the user's input, 1 ours or the machine's."""
+    debug = "--debug" in sys.argv
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.exceptions.Exit as ended:
+        code = ended.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped", err=True)
+        code = 130
+    except BrokenPipeError:  # the reader of a pipe has gone
+        sys.stderr.close()
+        code = 0
+    except Exception as error:
+        code = report_error(error, debug=debug)
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,246 @@
+"""Checks what llama.cpp computes with a GGUF against the model in transformers, in float32."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from attrs import frozen
+from numpy.typing import NDArray
+
+from ftcore.export.certificate import Check
+from ftcore.export.runtime import Completion, NextToken, Runtime
+from ftcore.export.threads import half_the_cores, torch_threads
+
+POSITIONS = 48
+"""Places at which the two distributions over the next token are compared."""
+
+PASSAGES = 6
+PASSAGE_TOKENS = 256
+"""A text is cut to so many tokens."""
+
+BUDGET = 3 * PASSAGE_TOKENS
+"""Tokens of all passages together, so that small machines need seconds."""
+
+TOP = 1024
+"""Next tokens that the runtime names; all others count together."""
+
+LOST = 5e-3
+"""Probability that float32 sums over a vocabulary may lose."""
+
+GREEDY_PROMPTS = 3
+GREEDY_TOKENS = 16
+
+CONTEXT = PASSAGE_TOKENS + GREEDY_TOKENS
+"""Tokens that the runtime needs room for."""
+
+KL_LIMITS = {"F32": 3e-5, "F16": 3e-5, "BF16": 1e-3, "Q8_0": 1.5e-2}
+"""Nats, on average; three times and more what was seen (docs/export.md)."""
+
+TOP1_LIMITS = {"F32": 0.98, "F16": 0.98, "BF16": 0.95, "Q8_0": 0.9}
+"""Share of positions at which the runtime's likeliest token is the model's, or ties with it."""
+
+TIE = 0.05
+"""Nats between two tokens that tie: rounding may decide which of them comes first."""
+
+GREEDY_LIMITS = {"F32": 0.1, "F16": 0.1, "BF16": 0.1, "Q8_0": None}
+"""Nats by which the model may prefer another token where the greedy texts part; None: any."""
+
+Step = Callable[[int, int], None]
+"""Called with steps done and steps in all."""
+
+
+@frozen
+class Passage:
+    """A text as ids, and the lengths of the prefixes after which the next token is looked at."""
+
+    ids: tuple[int, ...]
+    lengths: tuple[int, ...]
+
+
+@frozen
+class Answers:
+    """What the runtime said: kept, so that file and model are never in memory together."""
+
+    passages: tuple[Passage, ...]
+    next_tokens: tuple[tuple[NextToken, ...], ...]
+    """Of each passage, after each of its lengths."""
+    prompts: tuple[tuple[int, ...], ...]
+    greedy: tuple[Completion, ...]
+    """Of each prompt."""
+
+
+def ask_runtime(
+    runtime: Runtime, texts: Sequence[list[int]], prompts: Sequence[list[int]], step: Step
+) -> Answers:
+    """Puts every question that needs the GGUF in memory.
+
+    :param texts: ids of rendered turns, prompt and answer.
+    :param prompts: ids of prompts to continue greedily.
+    """
+    passages = _passages(texts)
+    chosen = [tuple(ids) for ids in prompts if len(ids) <= PASSAGE_TOKENS][:GREEDY_PROMPTS]
+    total, done = sum(len(passage.lengths) for passage in passages) + len(chosen), 0
+    answers: list[tuple[NextToken, ...]] = []
+    for passage in passages:
+        found: list[NextToken] = []
+        for length in passage.lengths:
+            found.append(runtime.next_token(passage.ids[:length], TOP))
+            done += 1
+            step(done, total)
+        answers.append(tuple(found))
+    greedy: list[Completion] = []
+    for prompt in chosen:
+        greedy.append(runtime.greedy(prompt, GREEDY_TOKENS))
+        done += 1
+        step(done, total)
+    return Answers(passages, tuple(answers), tuple(chosen), tuple(greedy))
+
+
+def check_model(model: Path, answers: Answers, quantization: str, step: Step) -> tuple[Check, ...]:
+    """Loads the model in float32 and compares: ``logits``, ``top1`` and ``greedy``."""
+    with torch_threads(half_the_cores()):
+        return _compare(_load(model), answers, quantization, step)
+
+
+def _compare(network: Any, answers: Answers, quantization: str, step: Step) -> tuple[Check, ...]:
+    total, done = len(answers.passages) + len(answers.prompts), 0
+    divergences: list[float] = []
+    agreed: list[bool] = []
+    for passage, found in zip(answers.passages, answers.next_tokens, strict=True):
+        expected = _logprobs(network, passage.ids, [length - 1 for length in passage.lengths])
+        for row, token in zip(expected, found, strict=True):
+            divergences.append(divergence(row, token))
+            agreed.append(float(row.max() - row[token.ids[0]]) <= TIE)
+        done += 1
+        step(done, total)
+    gaps: list[float] = []
+    equal = 0
+    for prompt, completion in zip(answers.prompts, answers.greedy, strict=True):
+        same, gap = _greedy_agreement(network, prompt, completion)
+        equal += same
+        gaps.append(gap)
+        done += 1
+        step(done, total)
+    said = sum(len(completion.ids) for completion in answers.greedy)
+    return (
+        *_logits_checks(divergences, agreed, quantization),
+        _greedy_check(gaps, equal, said, quantization),
+    )
+
+
+def divergence(model: NDArray[np.float64], runtime: NextToken) -> float:
+    """KL(model || runtime) in nats over the tokens that the runtime names, and all others as one.
+
+    By the chain rule: the divergence among the named tokens, weighted with their probability,
+    and that between named and others. llama.cpp adds up its probabilities in float32, where the
+    many small ones get lost, so the latter counts only from :data:`LOST` on.
+
+    :param model: log-probabilities of the whole vocabulary.
+    """
+    expected, found = model[runtime.ids], runtime.logprobs
+    named, runtime_named = float(np.exp(expected).sum()), min(float(np.exp(found).sum()), 1.0)
+    expected = expected - np.log(named)
+    found = found - np.log(np.exp(found).sum())
+    among = float((np.exp(expected) * (expected - found)).sum())
+    if abs(named - runtime_named) < LOST:
+        return named * among
+    pairs = ((named, runtime_named), (1 - named, 1 - runtime_named))
+    between = sum(p * float(np.log(p / max(q, 1e-12))) for p, q in pairs if p > 0)
+    return named * among + between
+
+
+def _passages(texts: Sequence[list[int]]) -> tuple[Passage, ...]:
+    """The longest texts, cut, each with places evenly spread over it."""
+    chosen: list[list[int]] = []
+    for ids in sorted((ids[:PASSAGE_TOKENS] for ids in texts if ids), key=len, reverse=True):
+        if len(chosen) < PASSAGES and sum(map(len, chosen)) + len(ids) <= BUDGET:
+            chosen.append(ids)
+    each = POSITIONS // max(1, len(chosen))
+    return tuple(
+        Passage(
+            tuple(ids),
+            tuple(int(at) for at in np.unique(np.linspace(1, len(ids), each).round())),
+        )
+        for ids in chosen
+    )
+
+
+def _load(model: Path) -> Any:
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        network: Any = cast("Any", AutoModelForCausalLM).from_pretrained(
+            str(model), dtype=torch.float32, local_files_only=True
+        )
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+    return network.eval()
+
+
+def _logprobs(network: Any, ids: Sequence[int], places: Sequence[int]) -> NDArray[np.float64]:
+    """Log-probabilities of the token after each of ``places``: ``(places, vocabulary)``."""
+    with torch.inference_mode():
+        answer = network(
+            input_ids=torch.tensor([list(ids)]), logits_to_keep=torch.tensor(list(places))
+        )
+        logits: torch.Tensor = answer.logits[0]
+        return logits.to(torch.float64).log_softmax(dim=-1).numpy()
+
+
+def _greedy_agreement(
+    network: Any, prompt: Sequence[int], completion: Completion
+) -> tuple[int, float]:
+    """Tokens up to which the model says the same, and by how much it prefers what it says then."""
+    said = completion.ids
+    places = range(len(prompt) - 1, len(prompt) - 1 + len(said))
+    expected = _logprobs(network, [*prompt, *said[:-1]], list(places))
+    for at, (row, token) in enumerate(zip(expected, said, strict=True)):
+        if int(row.argmax()) != token:
+            return at, float(row.max() - row[token])
+    return len(said), 0.0
+
+
+def _logits_checks(
+    divergences: Sequence[float], agreed: Sequence[bool], quantization: str
+) -> tuple[Check, Check]:
+    mean, share = float(np.mean(divergences)), float(np.mean(agreed))
+    places = f"{len(divergences)} positions"
+    limit, least = KL_LIMITS[quantization], TOP1_LIMITS[quantization]
+    return (
+        Check(
+            "logits",
+            mean <= limit,
+            mean,
+            limit,
+            f"mean KL divergence in nats at {places}; the largest is {max(divergences):.2e}",
+        ),
+        Check(
+            "top1",
+            share >= least,
+            share,
+            least,
+            f"share of {places} at which the runtime's likeliest token is the model's, or within "
+            f"{TIE} nats of it; the limit is the least",
+        ),
+    )
+
+
+def _greedy_check(gaps: Sequence[float], equal: int, said: int, quantization: str) -> Check:
+    limit = GREEDY_LIMITS[quantization]
+    largest = max(gaps, default=0.0)
+    return Check(
+        "greedy",
+        limit is None or largest <= limit,
+        largest,
+        limit,
+        f"{equal} of {said} greedy tokens are the model's before the texts part; measured is by "
+        "how many nats the model prefers its own token there",
+    )

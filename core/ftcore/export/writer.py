@@ -1,0 +1,232 @@
+"""Writes a model folder as one GGUF file, piece by piece, whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import torch
+from attrs import frozen
+from gguf import (
+    GGML_QUANT_VERSION,
+    GGMLQuantizationType,
+    GGUFType,
+    GGUFWriter,
+    LlamaFileType,
+    Metadata,
+    size_label,
+)
+from numpy.typing import NDArray
+
+from ftcore.errors import FtcoreError, InputError
+from ftcore.export.architectures import (
+    Hyperparameters,
+    check_quantization,
+    model_metadata,
+    read_hyperparameters,
+)
+from ftcore.export.checkpoint import (
+    PlannedTensor,
+    chunks,
+    open_weights,
+    plan_tensors,
+    read_config,
+)
+from ftcore.export.quantize import UnrepresentableError, encode, encoded_size
+from ftcore.export.threads import torch_threads
+from ftcore.export.vocabulary import Vocabulary, load_tokenizer, read_vocabulary, write_vocabulary
+from ftcore.files import sha256, whole_file
+
+FILE_TYPES = {
+    "F32": LlamaFileType.ALL_F32,
+    "F16": LlamaFileType.MOSTLY_F16,
+    "BF16": LlamaFileType.MOSTLY_BF16,
+    "Q8_0": LlamaFileType.MOSTLY_Q8_0,
+}
+
+WORKERS = 2
+AHEAD = 8
+"""Pieces that may wait to be written."""
+
+Progress = Callable[[int, int], None]
+"""Called with bytes done and bytes in all."""
+
+
+@frozen
+class GgufFile:
+    """A GGUF that stands whole on disk."""
+
+    path: Path
+    size: int
+    """Bytes."""
+    sha256: str
+    quantization: str
+    tensors: int
+
+
+def export_gguf(
+    model: Path,
+    output: Path,
+    quantization: str,
+    *,
+    name: str | None = None,
+    progress: Progress | None = None,
+) -> GgufFile:
+    """Writes the model in ``model`` to ``output``, from the weights as they were saved.
+
+    :param model: a folder with config.json, safetensors in F32, BF16 or F16, and a tokenizer.
+    :param quantization: one of :data:`~ftcore.export.architectures.QUANTIZATIONS`.
+    :param name: ``general.name`` in the file; without it llama.cpp's converter's guess.
+    :raises InputError: the model cannot be exported, or ``output`` cannot be written.
+    :raises FtcoreError: the disk is full or fails. In all cases ``output`` is as it was.
+    """
+    quantization = check_quantization(quantization)
+    config = read_config(model)
+    hyperparameters = read_hyperparameters(config)
+    tensors = plan_tensors(hyperparameters, open_weights(model), quantization)
+    vocabulary = read_vocabulary(load_tokenizer(model), config, model)
+    if output.is_dir():
+        raise InputError(f"{output} is a folder", "give the name of a file that ends in .gguf")
+    try:
+        with whole_file(output) as temporary:
+            writer = _header(model, hyperparameters, tensors, vocabulary, quantization, name)
+            writer.write_header_to_file(temporary)
+            writer.write_kv_data_to_file()
+            writer.write_ti_data_to_file()
+            writer.close()
+            _check_space(temporary, output, tensors, writer.data_alignment)
+            with temporary.open("ab") as file:
+                _write_tensors(file, tensors, writer.data_alignment, progress)
+    except OSError as error:
+        raise _disk_error(error, output, tensors) from error
+    return GgufFile(output, output.stat().st_size, sha256(output), quantization, len(tensors))
+
+
+def _header(
+    model: Path,
+    hyperparameters: Hyperparameters,
+    tensors: Sequence[PlannedTensor],
+    vocabulary: Vocabulary,
+    quantization: str,
+    name: str | None,
+) -> GGUFWriter:
+    """Everything but the weights, keys in the order of llama.cpp's converter."""
+    writer = GGUFWriter(path=None, arch=hyperparameters.architecture.gguf)
+    for tensor in tensors:
+        kind = GGMLQuantizationType[tensor.type]
+        # the dtype is only looked at where raw_dtype is missing, or to read a byte shape
+        writer.add_tensor_info(
+            tensor.name,
+            tensor.shape,
+            np.dtype(np.float32),
+            encoded_size(tensor.shape, tensor.type),
+            raw_dtype=kind,
+        )
+    total, shared, experts, expert_count = writer.get_total_parameter_count()
+    general = Metadata.load(None, model, name, total)
+    if general.name is None:
+        general.name = model.resolve().name
+    if general.size_label is None:
+        general.size_label = size_label(total, shared, experts, expert_count)
+    writer.add_type(GGUFType.MODEL)
+    general.set_gguf_meta_model(writer)
+    for key, kind, value in model_metadata(hyperparameters, int(FILE_TYPES[quantization])):
+        getattr(writer, f"add_{kind}")(key, value)
+    writer.add_quantization_version(GGML_QUANT_VERSION)
+    write_vocabulary(writer, vocabulary)
+    return writer
+
+
+def _write_tensors(
+    file: BinaryIO, tensors: Sequence[PlannedTensor], alignment: int, progress: Progress | None
+) -> None:
+    done, total = 0, _data_size(tensors, alignment)
+    tell: Progress = progress or (lambda done, total: None)
+    _pad(file, alignment)
+    current = tensors[0]
+    for tensor, data in _encoded(tensors):
+        if tensor is not current:
+            done += _pad(file, alignment)
+            current = tensor
+        file.write(data.data)
+        done += data.nbytes
+        tell(done, total)
+    _pad(file, alignment)
+    tell(total, total)
+
+
+def _encoded(
+    tensors: Sequence[PlannedTensor],
+) -> Iterator[tuple[PlannedTensor, NDArray[np.uint8]]]:
+    """The pieces in order, a few of them encoded ahead while the last ones are written.
+
+    Two threads with torch on one thread each: pieces are too small for torch to share one
+    among cores without losing more by waiting, and a whole tensor would not fit a cache.
+    """
+    pending: deque[Future[tuple[PlannedTensor, NDArray[np.uint8]]]] = deque()
+    with torch_threads(1), ThreadPoolExecutor(WORKERS) as pool:
+        for tensor in tensors:
+            for rows in chunks(tensor):
+                pending.append(pool.submit(_encode_piece, tensor, rows))
+                if len(pending) > AHEAD:
+                    yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+
+
+def _encode_piece(
+    tensor: PlannedTensor, rows: torch.Tensor
+) -> tuple[PlannedTensor, NDArray[np.uint8]]:
+    try:
+        return tensor, encode(rows, tensor.type)
+    except UnrepresentableError as error:
+        raise InputError(
+            f"the tensor {tensor.source_name} {error}",
+            "the training run diverged, or the checkpoint is damaged"
+            if "NaN" in str(error)
+            else "choose BF16 or F32, whose range is that of the training",
+        ) from error
+
+
+def _pad(file: BinaryIO, alignment: int) -> int:
+    missing = -file.tell() % alignment
+    file.write(bytes(missing))
+    return missing
+
+
+def _data_size(tensors: Sequence[PlannedTensor], alignment: int) -> int:
+    sizes = (encoded_size(tensor.shape, tensor.type) for tensor in tensors)
+    return sum(size + -size % alignment for size in sizes)
+
+
+def _check_space(
+    temporary: Path, output: Path, tensors: Sequence[PlannedTensor], alignment: int
+) -> None:
+    needed, free = _data_size(tensors, alignment), shutil.disk_usage(temporary.parent).free
+    if free < needed:
+        raise _full(output, needed, free)
+
+
+def _full(output: Path, needed: int, free: int) -> FtcoreError:
+    return FtcoreError(
+        f"{output}: the disk is full: {needed:,} bytes are needed, {free:,} are free",
+        "make room, write elsewhere (--output), or choose a smaller quantization",
+    )
+
+
+def _disk_error(error: OSError, output: Path, tensors: Sequence[PlannedTensor]) -> FtcoreError:
+    folder = output.parent
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        needed = _data_size(tensors, 32)
+        return _full(output, needed, shutil.disk_usage(folder).free)
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return InputError(f"{folder} cannot be written to", "choose another place with --output")
+    if isinstance(error, FileNotFoundError):
+        return InputError(f"{folder}: there is no such folder", "make it, or write elsewhere")
+    return FtcoreError(f"{output}: writing failed: {error}")

@@ -1,0 +1,86 @@
+"""Keeps a run's record true while the run goes on, and says in it how the run ended."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import attrs
+
+from ftcore.errors import FtcoreError
+from ftcore.files import sha256
+from ftcore.record import Artifact, RunRecord, State, write_record
+
+FULL_BYTES = 2**20
+"""Free bytes below which a disk counts as full."""
+
+
+class Recorder:
+    """The record of a run in progress; every change is on the disk when the call returns."""
+
+    def __init__(self, folder: Path, record: RunRecord) -> None:
+        self.folder = folder
+        self.record = record
+        write_record(folder, record)
+
+    def keep(self, **changes: Any) -> None:
+        """Changes fields of the record."""
+        self.record = attrs.evolve(self.record, **changes)
+        write_record(self.folder, self.record)
+
+    def add(
+        self,
+        kind: Literal["model", "gguf", "certificate", "ledger", "log", "predictions"],
+        *paths: Path,
+    ) -> None:
+        """Enters files of the run with their hashes."""
+        made = tuple(
+            Artifact(kind, str(path.relative_to(self.folder)), path.stat().st_size, sha256(path))
+            for path in paths
+        )
+        self.keep(artifacts=(*self.record.artifacts, *made))
+
+    def end(self, state: State, error: str | None = None) -> None:
+        """Enters how the run ended."""
+        self.keep(state=state, error=error, finished=now())
+
+
+def now() -> str:
+    """The local time in ISO 8601, to the second."""
+    return datetime.now().astimezone().isoformat(timespec="seconds")
+
+
+@contextmanager
+def recorded(folder: Path, record: RunRecord) -> Generator[Recorder]:
+    """A recorder that enters a failure or an interruption if the block is left by one.
+
+    :raises FtcoreError: the disk is full, in whatever words a library said so.
+    """
+    recorder = Recorder(folder, record)
+    try:
+        yield recorder
+    except KeyboardInterrupt:
+        _end_if_possible(recorder, "interrupted", "stopped by the user")
+        raise
+    except BaseException as error:
+        if not isinstance(error, FtcoreError) and shutil.disk_usage(folder).free < FULL_BYTES:
+            full = FtcoreError(
+                f"the disk is full while writing to {folder}",
+                "free some space or choose another place with --output",
+            )
+            _end_if_possible(recorder, "failed", full.message)
+            raise full from error
+        message = error.message if isinstance(error, FtcoreError) else repr(error)
+        _end_if_possible(recorder, "failed", message)
+        raise
+
+
+def _end_if_possible(recorder: Recorder, state: State, error: str) -> None:
+    try:
+        recorder.end(state, error)
+    except OSError:  # the disk that failed the run may fail its record too
+        return

@@ -1,0 +1,75 @@
+"""What a run says at its end: a table of figures before and after, and where everything lies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ftcore.record import RunRecord
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+def figures(record: RunRecord) -> list[tuple[str, str, str]]:
+    """``(name, before, after)`` of the loss, of its parts and of every metric of the modes."""
+    before, after = record.before, record.after
+    if before is None or after is None:
+        return []
+    rows: list[tuple[str, str, str]] = []
+    if before.loss is not None and after.loss is not None:
+        rows.append(("held-out loss", f"{before.loss:.3f}", f"{after.loss:.3f}"))
+    for name in before.loss_by_part:
+        if name in after.loss_by_part:
+            pair = before.loss_by_part[name], after.loss_by_part[name]
+            rows.append((f"  of {name.replace('_', ' ')}", f"{pair[0]:.3f}", f"{pair[1]:.3f}"))
+    for name, value in before.metrics.items():
+        rows.append((name.replace("_", " "), f"{value:.3f}", f"{after.metrics[name]:.3f}"))
+    return rows
+
+
+def facts(record: RunRecord, folder: Path) -> list[tuple[str, str]]:
+    """What was trained, what it made and where it lies."""
+    rows: list[tuple[str, str]] = []
+    ledger = record.ledger
+    rows.append(("samples", f"{ledger.trained} trained, {ledger.held_out} held out"))
+    if record.training:
+        t = record.training
+        rows.append(("tokens", f"{t.trained_tokens:,} trained of {t.tokens:,} in {t.steps} steps"))
+    gguf = record.artifact("gguf")
+    if gguf:
+        rows.append(
+            ("GGUF", f"{gguf.bytes / 1e6:,.1f} MB ({record.settings['quantization'].value})")
+        )
+    if record.certificate_passed is not None:
+        rows.append(("certificate", "passed" if record.certificate_passed else "FAILED"))
+    rows.append(("run", str(folder)))
+    rows += [(a.kind, str(folder / a.path)) for a in record.artifacts if a.kind in _SHOWN]
+    return rows
+
+
+_SHOWN = ("model", "gguf", "certificate")
+
+
+def summary(record: RunRecord, folder: Path) -> RenderableType:
+    """The closing table, for a terminal of any width."""
+    from rich import box
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    measured = Table(
+        box=box.SIMPLE_HEAD, title=f"{', '.join(record.modes)} mode", title_justify="left"
+    )
+    measured.add_column("")
+    measured.add_column("before", justify="right")
+    measured.add_column("after", justify="right")
+    for row in figures(record):
+        measured.add_row(*row)
+    made = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    made.add_column(style="bold")
+    made.add_column(overflow="fold")
+    for name, value in facts(record, folder):
+        style = {"passed": "green", "FAILED": "bold red"}.get(value, "")
+        made.add_row(name, Text(value, style=style))
+    return Group(measured, made) if figures(record) else made

@@ -1,0 +1,365 @@
+"""One training run, read from top to bottom: JSONL → examples → model → GGUF → certificate."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attrs import field, frozen
+
+from ftcore.base_models import load_model, load_tokenizer, resolve_base_model
+from ftcore.checks import (
+    check_base_model,
+    check_config,
+    check_disk,
+    check_samples,
+    stop_or_skip,
+)
+from ftcore.config import ResolvedConfig, mode_named_by, resolve
+from ftcore.errors import InputError
+from ftcore.files import sha256, write_whole
+from ftcore.ledger import Entry, totals, write_ledger
+from ftcore.mode import Mode
+from ftcore.model_folder import MODEL, merged_in_fp32, save_model
+from ftcore.plugins import installed_plugins, open_mode
+from ftcore.preflight import schedule_warnings
+from ftcore.progress import Progress
+from ftcore.record import (
+    DataFile,
+    Measured,
+    Plugin,
+    RunRecord,
+    Setting,
+    Training,
+    library_versions,
+)
+from ftcore.recorder import Recorder, now, recorded
+from ftcore.samples import collect_samples
+from ftcore.settings import Settings
+from ftcore.values import Problem
+from ftcore.workspace import new_run_folder, profile, profile_files
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from ftcore.evaluate import HeldOutTurn, Loss
+    from ftcore.prepare import DataSet
+    from ftcore.values import Prediction
+
+CERTIFICATE = "certificate.json"
+PROVEN_CONVERSATIONS = 8
+"""Conversations of the run that the certificate looks at."""
+
+
+@frozen
+class Request:
+    """What a person asks of a run; everything else is a setting."""
+
+    workspace: Path
+    mode: str | None = None
+    data: tuple[Path, ...] = ()
+    demo: bool = False
+    username: str | None = None
+    allow_small: bool = False
+    config_file: Path | None = None
+    overrides: tuple[str, ...] = ()
+    flags: Mapping[str, tuple[str, Any]] = field(factory=dict[str, tuple[str, Any]])
+    output: Path | None = None
+    disabled: frozenset[str] = frozenset()
+
+
+@frozen
+class Run:
+    """A finished run."""
+
+    folder: Path
+    record: RunRecord
+
+
+def train(request: Request, progress: Progress) -> Run:
+    """Trains, exports and proves; the whole line.
+
+    :raises FtcoreError: anything that a person can mend; a run that has begun says so in its
+        record.
+    """
+    progress.stage("Checking settings and data")
+    modes = open_modes(request)
+    resolved = resolve_settings(request, modes)
+    settings = resolved.settings
+    check_config(resolved, progress)
+    files = _data_files(request, modes)
+    known = [info.name for info in installed_plugins(request.disabled) if info.kind == "mode"]
+    collected = collect_samples(modes, files, known_modes=known, limit=settings.max_samples)
+    check_samples(collected, settings, small_ok=request.allow_small, progress=progress)
+    base = resolve_base_model(settings.base_model, request.workspace)
+    size = check_base_model(base, settings)
+
+    progress.stage("Rendering samples")
+    # torch and transformers are imported from here on: what is refused above is refused at once
+    from ftcore.evaluate import choose_turns, evaluation_loss
+    from ftcore.prepare import make_rows, prepare
+    from ftcore.trainer import autocast, device, total_steps, train_model
+
+    data = prepare(
+        collected.samples,
+        load_tokenizer(base),
+        max_seq_length=settings.max_seq_length,
+        eval_split=settings.eval_split,
+        seed=settings.seed,
+    )
+    _say_what_rendering_did(data, settings, progress)
+    ledger = (*collected.entries, *data.entries)
+    lay = partial(make_rows, max_seq_length=settings.max_seq_length)
+    rows = lay(data.train, packing=settings.packing)
+    held_out_rows = lay(data.held_out, packing=False)
+    steps = total_steps(len(rows), settings)
+    warnings = schedule_warnings(settings, len(data.train), steps)
+    for problem in warnings:
+        progress.warn(problem)
+
+    runs = profile(request.workspace, request.username).runs
+    folder = new_run_folder(runs, tuple(modes), request.output)
+    check_disk(folder, size, settings)
+    record = _new_record(folder, modes, resolved, base.reference, files, ledger, data, warnings)
+    with recorded(folder, record) as recorder:
+        write_ledger(folder / "ledger.jsonl", sorted(ledger, key=lambda e: (e.file, e.line)))
+        recorder.add("ledger", folder / "ledger.jsonl")
+
+        progress.stage("Loading the base model")
+        model = load_model(base, load_in_8bit=settings.load_in_8bit)
+        if not settings.load_in_8bit:
+            model.to(device())  # pyright: ignore
+
+        progress.stage("Measuring the base model on held-out samples")
+        loss_of = partial(
+            evaluation_loss,
+            examples=[example for item in data.held_out for example in item.examples],
+            part_labels=data.renderer.part_labels,
+            autocast=autocast(settings),
+        )
+        turns = choose_turns(data.held_out, data.renderer, settings.eval_samples, settings.seed)
+        measure = partial(_measure, loss_of, data, modes, turns, settings, progress)
+        before, said_before = measure(model)
+
+        progress.stage(f"Training: {len(data.train)} samples in {len(rows)} rows, {steps} steps")
+        tokenizer = data.renderer.tokenizer
+        trained = train_model(
+            model, tokenizer, rows, held_out_rows, settings, folder, loss_of, progress
+        )
+        recorder.add("log", folder / "log.jsonl")
+
+        progress.stage("Measuring the trained model on held-out samples")
+        after, said_after = measure(trained.model)
+        _write_predictions(folder / "predictions.jsonl", turns, said_before, said_after)
+        recorder.add("predictions", folder / "predictions.jsonl")
+        recorder.keep(
+            before=before,
+            after=after,
+            training=Training(
+                steps=trained.steps,
+                tokens=trained.tokens,
+                trained_tokens=trained.trained_tokens,
+                seconds=round(trained.seconds, 3),
+                device=device(),
+            ),
+        )
+
+        progress.stage("Saving the model")
+        final = trained.model
+        if settings.load_in_8bit:
+            final = merged_in_fp32(final, base, folder / "adapter")
+        save_model(final, data.renderer, folder / MODEL)
+        recorder.add("model", *sorted((folder / MODEL).glob("*.safetensors")))
+        del model, trained, final
+
+        if settings.output_format == "gguf":
+            _export_and_prove(recorder, data, settings, progress)
+        failed = recorder.record.certificate_passed is False
+        recorder.end("certificate_failed" if failed else "complete")
+    return Run(folder, recorder.record)
+
+
+def chosen_mode(request: Request) -> str | None:
+    """The one mode that ``--mode`` or the configuration file names; None for mixed training."""
+    if request.mode is None and request.config_file is not None:
+        return mode_named_by(request.config_file)
+    return request.mode
+
+
+def open_modes(request: Request) -> dict[str, Mode]:
+    """The chosen mode, or all installed ones for mixed training.
+
+    :raises PluginError: one of them cannot be used.
+    """
+    name = chosen_mode(request)
+    if name is not None:
+        return {name: open_mode(name, request.disabled)}
+    names = [info.name for info in installed_plugins(request.disabled) if info.kind == "mode"]
+    if not names:
+        raise InputError("no mode is installed or allowed", "see `ftcore plugins`")
+    return {name: open_mode(name, request.disabled) for name in names}
+
+
+def resolve_settings(request: Request, modes: Mapping[str, Mode]) -> ResolvedConfig:
+    """The settings of a run, each with its origin.
+
+    :raises ProblemsError: with all problems of all files and flags.
+    """
+    name = chosen_mode(request)
+    return resolve(
+        mode=name,
+        mode_defaults=modes[name].config_defaults() if name else (),
+        workspace=request.workspace,
+        demo=request.demo,
+        config_file=request.config_file,
+        overrides=request.overrides,
+        flags=request.flags,
+    )
+
+
+def _data_files(request: Request, modes: Mapping[str, Mode]) -> tuple[Path, ...]:
+    if request.demo:
+        return tuple(mode.examples() for mode in modes.values())
+    if request.data:
+        return request.data
+    data = profile(request.workspace, request.username).data
+    if data is None:
+        raise InputError(
+            "there is nothing to train on",
+            "name your data with --data FILE or --username NAME, or try --demo",
+        )
+    return profile_files(data)
+
+
+def _say_what_rendering_did(data: DataSet, settings: Settings, progress: Progress) -> None:
+    stop_or_skip("the base model's chat template", data.problems, settings, progress)
+    if data.own_template:
+        progress.note(
+            "the base model's chat template does not support what the samples need; ftcore's "
+            "takes its place and is saved with the tokenizer and in the GGUF"
+        )
+    dropped = sum(entry.state == "dropped" for entry in data.entries)
+    if dropped:
+        progress.note(
+            f"{dropped} samples are longer than max_seq_length={settings.max_seq_length} and "
+            "are left out, the ledger names them"
+        )
+
+
+def _new_record(
+    folder: Path,
+    modes: Mapping[str, Mode],
+    resolved: ResolvedConfig,
+    base_model: str,
+    files: Sequence[Path],
+    ledger: Sequence[Entry],
+    data: DataSet,
+    warnings: Sequence[Problem],
+) -> RunRecord:
+    plugins = {i.name: i for mode in modes.values() for i in (mode.info, *mode.extensions)}
+    return RunRecord(
+        id=folder.name,
+        modes=tuple(modes),
+        state="running",
+        started=now(),
+        base_model=base_model,
+        settings={k: Setting(v.value, str(v.origin)) for k, v in resolved.values.items()},
+        versions=library_versions(),
+        plugins=tuple(Plugin(i.name, i.kind, i.distribution, i.version) for i in plugins.values()),
+        data=tuple(DataFile(str(f), f.stat().st_size, sha256(f)) for f in files),
+        ledger=totals(ledger),
+        own_chat_template=data.own_template,
+        warnings=tuple(str(problem) for problem in warnings),
+    )
+
+
+def _measure(
+    loss_of: Callable[[PreTrainedModel], Loss],
+    data: DataSet,
+    modes: Mapping[str, Mode],
+    turns: Sequence[HeldOutTurn],
+    settings: Settings,
+    progress: Progress,
+    model: PreTrainedModel,
+) -> tuple[Measured, tuple[Prediction, ...]]:
+    """Held-out loss and, on what the model says by itself, each mode's metrics.
+
+    Where there are several modes, a figure is named ``mode/figure``.
+    """
+    from ftcore.evaluate import generate
+    from ftcore.trainer import autocast
+
+    loss = loss_of(model) if data.held_out else None
+    said = generate(
+        model,
+        data.renderer,
+        turns,
+        max_new_tokens=settings.max_new_tokens,
+        autocast=autocast(settings),
+        advance=progress.advance,
+    )
+    figures: dict[str, float] = {}
+    for name, mode in modes.items():
+        own = [p for turn, p in zip(turns, said, strict=True) if turn.item.mode is mode]
+        prefix = f"{name}/" if len(modes) > 1 else ""
+        figures |= {f"{prefix}{key}": value for key, value in mode.metrics(own).items()}
+    measured = Measured(loss.total if loss else None, loss.by_part if loss else {}, figures)
+    return measured, said
+
+
+def _write_predictions(
+    path: Path,
+    turns: Sequence[HeldOutTurn],
+    before: Sequence[Prediction],
+    after: Sequence[Prediction],
+) -> None:
+    lines = [
+        json.dumps(
+            {
+                "file": turn.item.sample.file,
+                "line": turn.item.sample.line,
+                "mode": turn.item.mode.name,
+                "prompt": turn.turn.prompt,
+                "reference": turn.turn.answer,
+                "before": first.text,
+                "after": second.text,
+            },
+            ensure_ascii=False,
+        )
+        for turn, first, second in zip(turns, before, after, strict=True)
+    ]
+    write_whole(path, "".join(line + "\n" for line in lines))
+
+
+def _export_and_prove(
+    recorder: Recorder, data: DataSet, settings: Settings, progress: Progress
+) -> None:
+    """Writes the GGUF and its certificate, and enters both in the record."""
+    from ftcore.export.certify import certify
+    from ftcore.export.writer import export_gguf
+
+    folder = recorder.folder
+    progress.stage(f"Exporting to GGUF ({settings.quantization})")
+    base = re.sub(r"[^a-z0-9._-]+", "-", Path(settings.base_model).name.lower())
+    gguf = folder / f"{base}-{'-'.join(recorder.record.modes)}-{settings.quantization}.gguf"
+    export_gguf(folder / MODEL, gguf, settings.quantization, progress=progress.advance)
+    recorder.add("gguf", gguf)
+    if not settings.certify:
+        return
+    progress.stage("Proving that the GGUF says what the model says")
+    certificate = certify(
+        gguf,
+        folder / MODEL,
+        [item.conversation for item in (data.held_out or data.train)[:PROVEN_CONVERSATIONS]],
+        progress=lambda name, done, total: progress.advance(done, total, name),
+    )
+    write_whole(folder / CERTIFICATE, certificate.to_json())
+    recorder.add("certificate", folder / CERTIFICATE)
+    recorder.keep(certificate_passed=certificate.passed)
+    for check in certificate.checks:
+        if not check.passed:
+            progress.note(f"certificate: {check.name} failed: {check.detail}")

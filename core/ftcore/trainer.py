@@ -1,0 +1,274 @@
+"""Trains a model on prepared rows with TRL, changing nothing that the settings say."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from attrs import field, frozen
+from datasets import Dataset  # pyright: ignore[reportMissingTypeStubs]
+from peft import LoraConfig
+from transformers import (
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PrinterCallback,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+from trl.trainer.sft_config import SFTConfig
+from trl.trainer.sft_trainer import SFTTrainer
+
+from ftcore.errors import FtcoreError
+from ftcore.evaluate import Autocast, Loss
+from ftcore.prepare import Row, row_columns
+from ftcore.progress import Progress
+from ftcore.settings import Settings
+
+LOGGED = ("loss", "learning_rate", "grad_norm", "eval_loss", "tokens_per_second")
+
+
+@frozen
+class Trained:
+    """What training gave."""
+
+    model: PreTrainedModel
+    steps: int
+    tokens: int
+    """Tokens that went through the model, prompts included."""
+    trained_tokens: int
+    """Of those, the ones that carry a label."""
+    seconds: float
+    log: tuple[Mapping[str, float], ...] = field(repr=False)
+    """One entry per logged step: step, epoch, loss, learning_rate, grad_norm, tokens_per_second."""
+
+
+def total_steps(rows: int, settings: Settings) -> int:
+    """Optimizer steps of a run over ``rows`` rows: the last batch of an epoch may be smaller."""
+    micro = math.ceil(rows / settings.per_device_train_batch_size)
+    per_epoch = max(math.ceil(micro / settings.gradient_accumulation_steps), 1)
+    return math.ceil(per_epoch * settings.num_train_epochs)
+
+
+def device() -> str:
+    """The device that models are trained on: the first CUDA card, otherwise the CPU."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def autocast(settings: Settings) -> Autocast:
+    """The precision that matrix products are computed in; the weights stay as they are."""
+    if settings.bf16 or settings.fp16:
+        dtype = torch.bfloat16 if settings.bf16 else torch.float16
+        return partial(torch.autocast, device(), dtype=dtype)
+    return nullcontext
+
+
+def train_model(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Sequence[Row],
+    held_out: Sequence[Row],
+    settings: Settings,
+    folder: Path,
+    evaluate: Callable[[PreTrainedModel], Loss],
+    progress: Progress,
+) -> Trained:
+    """Trains and returns the model with adapters merged and the best checkpoint loaded.
+
+    Writes ``log.jsonl`` and, with ``save_checkpoints``, ``checkpoints/`` into ``folder``.
+    ``evaluate`` measures the held-out loss wherever a checkpoint is written, if any is held out.
+
+    :raises FtcoreError: the loss is not finite, or the machine's memory does not suffice.
+    """
+    watcher = _Watcher(folder / "log.jsonl", progress)
+    _quieten()
+    to_dataset = cast(Any, Dataset.from_dict)  # pyright: ignore[reportUnknownMemberType]
+    trainer: Any = _Trainer(
+        model=model,
+        args=sft_config(settings, folder, evaluates=bool(held_out)),
+        train_dataset=to_dataset(row_columns(rows)),
+        eval_dataset=to_dataset(row_columns(held_out)) if held_out else None,
+        processing_class=tokenizer,
+        callbacks=[watcher],
+        peft_config=_lora(settings) if settings.training_mode == "lora" else None,
+    )
+    trainer.measure = evaluate
+    trainer.remove_callback(PrinterCallback)
+    started = time.monotonic()
+    trainer.train()
+    seconds = time.monotonic() - started
+    trained = trainer.model
+    if settings.training_mode == "lora" and not settings.load_in_8bit:
+        trained = trained.merge_and_unload()
+    epochs = settings.num_train_epochs
+    return Trained(
+        cast(PreTrainedModel, trained),
+        int(trainer.state.global_step),
+        round(sum(row.tokens for row in rows) * epochs),
+        round(sum(row.trained_tokens for row in rows) * epochs),
+        seconds,
+        tuple(watcher.log),
+    )
+
+
+def sft_config(settings: Settings, folder: Path, *, evaluates: bool) -> SFTConfig:
+    """TRL's configuration. Every hyperparameter is the settings' own, unchanged."""
+    saves = "steps" if settings.save_checkpoints else "no"
+    return SFTConfig(
+        output_dir=str(folder / "checkpoints"),
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type=settings.lr_scheduler_type,
+        warmup_steps=settings.warmup_steps,
+        num_train_epochs=settings.num_train_epochs,
+        per_device_train_batch_size=settings.per_device_train_batch_size,
+        gradient_accumulation_steps=settings.gradient_accumulation_steps,
+        optim=settings.optim,
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.max_grad_norm,
+        fp16=settings.fp16,
+        bf16=settings.bf16,
+        gradient_checkpointing=settings.gradient_checkpointing,
+        logging_strategy="steps",
+        logging_steps=settings.logging_steps,
+        logging_first_step=True,
+        save_strategy=saves,
+        save_steps=settings.save_steps,
+        save_total_limit=settings.save_total_limit,
+        eval_strategy=saves if evaluates else "no",
+        eval_steps=settings.save_steps,
+        load_best_model_at_end=settings.load_best_model_at_end and evaluates,
+        metric_for_best_model=settings.metric_for_best_model,
+        greater_is_better=False,
+        seed=settings.seed,
+        data_seed=settings.seed,
+        use_cpu=device() == "cpu",
+        # the rows are finished: TRL neither tokenizes, masks, packs nor cuts them
+        dataset_kwargs={"skip_prepare_dataset": True},
+        padding_free=True,
+        packing=False,
+        max_length=None,
+        report_to="none",
+        disable_tqdm=True,
+    )
+
+
+class _Trainer(SFTTrainer):
+    """TRL's trainer with ftcore's own evaluation loss: by token, not by batch."""
+
+    measure: Callable[[PreTrainedModel], Loss] | None = None
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        assert self.measure is not None
+        trainer: Any = self
+        loss = self.measure(trainer.model)
+        metrics = {"eval_loss": loss.total}
+        metrics |= {f"eval_loss_{name}": value for name, value in loss.by_part.items()}
+        self.log(dict(metrics))
+        trainer.control = trainer.callback_handler.on_evaluate(
+            trainer.args, trainer.state, trainer.control, metrics
+        )
+        return metrics
+
+    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
+        """Writes none: ftcore's record says what was done."""
+
+
+class _Watcher(TrainerCallback):
+    """Writes the log, tells of progress, and stops a run whose loss is no number."""
+
+    def __init__(self, path: Path, progress: Progress) -> None:
+        self.log: list[dict[str, float]] = []
+        self._path = path
+        self._progress = progress
+        self._time = time.monotonic()
+        self._tokens = 0.0
+        self._latest = ""
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        self._time = time.monotonic()
+        self._progress.advance(0, state.max_steps)
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        self._progress.advance(state.global_step, state.max_steps, self._latest)
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **_: Any,
+    ) -> None:
+        given = dict(logs or {})
+        if not {"loss", "eval_loss"} & given.keys():
+            return
+        if "loss" in given:
+            self._add_rate(given)
+        entry = {"step": float(state.global_step), "epoch": float(state.epoch or 0)}
+        entry |= {
+            name: value
+            for name, value in given.items()
+            if name in LOGGED or name.startswith("eval_loss_")
+        }
+        self.log.append(entry)
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
+        for name in ("loss", "eval_loss", "grad_norm"):
+            if not math.isfinite(entry.get(name, 0.0)):
+                raise FtcoreError(
+                    f"the {name} became {entry[name]} at step {state.global_step}: "
+                    "the run diverged",
+                    "halve the learning rate and warm up longer: "
+                    f"--set learning_rate={args.learning_rate / 2:g} --set warmup_steps=200",
+                )
+        self._latest = _summary(entry)
+        self._progress.advance(state.global_step, state.max_steps, self._latest)
+
+    def _add_rate(self, given: dict[str, float]) -> None:
+        now, tokens = time.monotonic(), given.get("num_tokens", 0.0)
+        given["tokens_per_second"] = (tokens - self._tokens) / max(now - self._time, 1e-9)
+        self._time, self._tokens = now, tokens
+
+
+def _summary(entry: Mapping[str, float]) -> str:
+    shown = {
+        "loss": "loss {:.3f}",
+        "eval_loss": "held-out loss {:.3f}",
+        "learning_rate": "lr {:.2g}",
+        "grad_norm": "grad {:.2f}",
+        "tokens_per_second": "{:.0f} tok/s",
+    }
+    return " · ".join(form.format(entry[name]) for name, form in shown.items() if name in entry)
+
+
+def _lora(settings: Settings) -> LoraConfig:
+    targets = settings.lora_target_modules
+    return LoraConfig(
+        r=settings.lora_rank,
+        lora_alpha=settings.lora_alpha,  # pyright: ignore[reportArgumentType]
+        lora_dropout=settings.lora_dropout,
+        target_modules=targets if isinstance(targets, str) else list(targets),
+        task_type="CAUSAL_LM",
+    )
+
+
+def _quieten() -> None:
+    """Silences advice that TRL gives to those who let it prepare the data."""
+    logging.getLogger("trl").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="torch.utils.data.dataloader")
+    # names of arguments that newer versions of transformers renamed; the older ones know no other
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")

