@@ -123,7 +123,7 @@ def test_the_gguf_says_the_text_that_the_model_says(demo, ftcore):
                 ids, attention_mask=torch.ones_like(ids), max_new_tokens=40, do_sample=False
             )
             text = tokenizer.decode(said[0, ids.shape[1] :], skip_special_tokens=True)
-            tokens = runtime.greedy(ids[0].tolist(), 40).tokens
+            tokens = list(runtime.greedy(ids[0].tolist(), 40).ids)
             served = tokenizer.decode(tokens, skip_special_tokens=True)
             assert served == text
 
