@@ -44,6 +44,7 @@ def test_show_on_a_terminal_of_80_columns_breaks_no_word(tmp_path):
     text = "\n".join(lines)
     assert "\ndataset_requirements\n  min_samples" in text
     assert "demo etc/demo-config.json:" in text
+    assert any(line.split() == ["precision", "fp32", "default"] for line in lines)
     assert "shipped etc/fine-tune-config.json:" in text
 
 
