@@ -16,6 +16,9 @@ from ftcore.jsontext import did_you_mean
 from ftcore.settings import Settings
 from ftcore.values import Problem
 
+BEST_METRICS = ("loss", "eval_loss")
+"""Names of the held-out loss, ftcore's and transformers'."""
+
 
 def check_settings(resolved: ResolvedConfig) -> tuple[Problem, ...]:
     """What settings say together that cannot work (errors) or reaches nothing (warnings).
@@ -84,6 +87,13 @@ def _best_model(resolved: ResolvedConfig) -> Iterator[Problem]:
                 hint=f"--set load_best_model_at_end=false, or set {key} to "
                 + ("0.05" if key == "eval_split" else "true"),
             )
+
+    if settings.metric_for_best_model not in BEST_METRICS:
+        yield Problem(
+            f"{_named(resolved, 'metric_for_best_model')}: no such figure is measured at a "
+            "checkpoint",
+            hint="--set metric_for_best_model=loss is the held-out loss per trained token",
+        )
 
 
 def _optimizer(resolved: ResolvedConfig) -> Iterator[Problem]:

@@ -91,6 +91,7 @@ def train(request: Request, progress: Progress) -> Run:
     resolved = resolve_settings(request, modes)
     settings = resolved.settings
     check_config(resolved, progress)
+    modes = _filtered(modes, settings.dataset_requirements.mode_filter)
     files = _data_files(request, modes)
     known = [info.name for info in installed_plugins(request.disabled) if info.kind == "mode"]
     collected = collect_samples(modes, files, known_modes=known, limit=settings.max_samples)
@@ -221,6 +222,21 @@ def resolve_settings(request: Request, modes: Mapping[str, Mode]) -> ResolvedCon
     )
 
 
+def _filtered(modes: dict[str, Mode], only: str | None) -> dict[str, Mode]:
+    """The modes that ``dataset_requirements.mode_filter`` leaves.
+
+    :raises InputError: it names none of them.
+    """
+    if only is None:
+        return modes
+    if only not in modes:
+        raise InputError(
+            f"dataset_requirements.mode_filter is {only!r}, which is no mode of this run",
+            f"modes of this run: {', '.join(modes)}",
+        )
+    return {only: modes[only]}
+
+
 def _data_files(request: Request, modes: Mapping[str, Mode]) -> tuple[Path, ...]:
     if request.demo:
         return tuple(mode.examples() for mode in modes.values())
@@ -345,8 +361,9 @@ def _export_and_prove(
     folder = recorder.folder
     progress.stage(f"Exporting to GGUF ({settings.quantization})")
     base = re.sub(r"[^a-z0-9._-]+", "-", Path(settings.base_model).name.lower())
-    gguf = folder / f"{base}-{'-'.join(recorder.record.modes)}-{settings.quantization}.gguf"
-    export_gguf(folder / MODEL, gguf, settings.quantization, progress=progress.advance)
+    name = f"{base}-{'-'.join(recorder.record.modes)}"
+    gguf = folder / f"{name}-{settings.quantization}.gguf"
+    export_gguf(folder / MODEL, gguf, settings.quantization, name=name, progress=progress.advance)
     recorder.add("gguf", gguf)
     if not settings.certify:
         return

@@ -39,6 +39,7 @@ def test_the_defaults_work_together(tmp_path):
         (("bf16=true", "fp16=true"), ("bf16=true (--set) with fp16=true (--set)", "--set fp16=")),
         (("eval_split=0", "eval_samples=0"), ("load_best_model_at_end=true", "eval_split=0")),
         (("save_checkpoints=false",), ("load_best_model_at_end=true", "save_checkpoints=false")),
+        (("metric_for_best_model=accuracy",), ('metric_for_best_model="accuracy"', "=loss")),
         (("optim=adamw_toch",), ('optim="adamw_toch"', "did you mean 'adamw_torch'?", "adafactor")),
         (("dataset_requirements.mode_filter=sonnet",), ("mode_filter=haiku", "no sample")),
         (

@@ -7,6 +7,7 @@ from ftcore.values import Conversation, Message, Part, Role
 TEXTS = (
     "The quick brown fox jumps over the lazy dog.",
     "1 22 333 4444 55555 3.14159 1e-7 0x1F 2024-02-29 12:30",
+    "a  1, b   22\n  3\t 4",
     "  leading, trailing  \n\n\n\ttabs\t\t and   runs   of blanks \r\n",
     "don't we'll I'VE they're 'quoted' \"doubly\" `ticks` --- === ...",
     'def f(x: int) -> str:\n    return f"{x!r:>10}"  # TODO\n\n\nclass A(B): ...\n',

@@ -27,13 +27,13 @@ def tiny() -> Any:
 @pytest.fixture(scope="session")
 def plain(tiny, tokenizer, tmp_path_factory) -> Path:
     """A model of SmolLM2's kind. Never changed: copy it first."""
-    return tiny.make(tmp_path_factory.mktemp("plain"), "plain", tokenizer)
+    return tiny.make(tmp_path_factory.mktemp("plain") / "gold", "plain", tokenizer)
 
 
 @pytest.fixture(scope="session")
 def odd(tiny, tokenizer, tmp_path_factory) -> Path:
     """A model with Llama 3's rope, biases, an untied output and spare embeddings, in shards."""
-    return tiny.make(tmp_path_factory.mktemp("odd"), "odd", tokenizer)
+    return tiny.make(tmp_path_factory.mktemp("odd") / "goldodd", "odd", tokenizer)
 
 
 @pytest.fixture(scope="session")
