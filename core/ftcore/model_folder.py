@@ -20,9 +20,6 @@ MODEL = "model"
 
 def save_model(model: PreTrainedModel, renderer: Renderer, folder: Path) -> None:
     """Writes the model and the tokenizer that it was trained with, whole or not at all."""
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()  # it would write over ftcore's own progress
     temporary = folder.with_name(f".{folder.name}.tmp")
     model.generation_config.eos_token_id = list(renderer.end_ids())
     model.save_pretrained(temporary)  # pyright: ignore[reportUnknownMemberType]

@@ -103,7 +103,10 @@ def train(request: Request, progress: Progress) -> Run:
     # torch and transformers are imported from here on: what is refused above is refused at once
     from ftcore.evaluate import choose_turns, evaluation_loss
     from ftcore.prepare import make_rows, prepare
+    from ftcore.quiet import quieten
     from ftcore.trainer import autocast, device, total_steps, train_model
+
+    quieten()
 
     data = prepare(
         collected.samples,

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import logging
 import math
 import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
@@ -91,7 +89,6 @@ def train_model(
     :raises FtcoreError: the loss is not finite, or the machine's memory does not suffice.
     """
     watcher = _Watcher(folder / "log.jsonl", progress)
-    _quieten()
     to_dataset = cast(Any, Dataset.from_dict)  # pyright: ignore[reportUnknownMemberType]
     trainer: Any = _Trainer(
         model=model,
@@ -264,11 +261,3 @@ def _lora(settings: Settings) -> LoraConfig:
         target_modules=targets if isinstance(targets, str) else list(targets),
         task_type="CAUSAL_LM",
     )
-
-
-def _quieten() -> None:
-    """Silences advice that TRL gives to those who let it prepare the data."""
-    logging.getLogger("trl").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="torch.utils.data.dataloader")
-    # names of arguments that newer versions of transformers renamed; the older ones know no other
-    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")

@@ -23,8 +23,10 @@ def export(
     from ftcore.cli.terminal import TerminalProgress
     from ftcore.export.writer import export_gguf
     from ftcore.model_folder import find_model
+    from ftcore.quiet import quieten
 
     model = find_model(source)
+    quieten()
     target = output or source / f"{source.resolve().name}-{quantization.upper()}.gguf"
     with TerminalProgress() as progress:
         progress.stage(f"Exporting to GGUF ({quantization.upper()})")
@@ -46,8 +48,10 @@ def verify(context: Context, gguf: Path, against: Path, as_json: bool) -> None:
     from ftcore.cli.terminal import TerminalProgress
     from ftcore.export.certify import certify
     from ftcore.model_folder import find_model
+    from ftcore.quiet import quieten
 
     model = find_model(against)
+    quieten()
     with TerminalProgress() as progress:
         progress.stage("Proving that the GGUF says what the model says")
         certificate = certify(

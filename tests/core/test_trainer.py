@@ -1,0 +1,153 @@
+"""What the settings say reaches the optimizer, and packed examples do not see each other."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from datasets import Dataset
+from transformers import LlamaConfig, LlamaForCausalLM
+from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
+
+from ftcore.config import resolve
+from ftcore.evaluate import evaluation_loss
+from ftcore.prepare import Row, row_columns
+from ftcore.progress import Silent
+from ftcore.render import IGNORE, Example
+from ftcore.trainer import autocast, sft_config, total_steps, train_model
+
+LABELS = ("structure", "end", "said")
+
+
+def settings(tmp_path, *overrides: str):
+    return resolve(
+        mode=None, mode_defaults=(), workspace=tmp_path, overrides=("bf16=false", *overrides)
+    ).settings
+
+
+@pytest.fixture
+def model() -> LlamaForCausalLM:
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=97,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        initializer_range=0.3,
+        eos_token_id=2,
+        pad_token_id=2,
+    )
+    return LlamaForCausalLM(config).eval()
+
+
+def example(seed: int, length: int, trained: int) -> Example:
+    ids = np.random.default_rng(seed).integers(3, 97, length).astype(np.int32)
+    labels = np.where(np.arange(length) >= length - trained, ids, IGNORE).astype(np.int32)
+    parts = np.where(labels == IGNORE, -1, 2).astype(np.int16)
+    parts[-1] = 1
+    return Example(ids, labels, parts)
+
+
+EXAMPLES = (example(0, 9, 3), example(1, 21, 8), example(2, 5, 1), example(3, 14, 13))
+
+
+def summed_loss(model, rows) -> torch.Tensor:
+    """The loss of rows, summed over their trained tokens, through TRL's own collator."""
+    columns = row_columns(rows)
+    collate = DataCollatorForLanguageModeling(pad_token_id=2, padding_free=True)
+    batch = collate(
+        [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    )
+    labels = batch.pop("labels")
+    logits = model(**batch, use_cache=False).logits  # as TRL does: a cache knows no packing
+    return torch.nn.functional.cross_entropy(
+        logits[0, :-1], labels[0, 1:], ignore_index=IGNORE, reduction="sum"
+    )
+
+
+def test_packed_examples_give_the_loss_and_gradients_that_they_give_alone(model):
+    model = model.double()
+    summed_loss(model, [Row(EXAMPLES)]).backward()
+    packed = {name: p.grad.clone() for name, p in model.named_parameters()}
+    model.zero_grad()
+    alone = sum(summed_loss(model, [Row((one,))]) for one in EXAMPLES)
+    alone.backward()
+    together = summed_loss(model, [Row(EXAMPLES)])
+    torch.testing.assert_close(together, alone, rtol=1e-12, atol=1e-12)
+    for name, parameter in model.named_parameters():
+        torch.testing.assert_close(packed[name], parameter.grad, rtol=1e-9, atol=1e-12)
+
+
+def test_every_trained_token_counts_the_same_and_by_its_part(model, tmp_path):
+    loss = evaluation_loss(model, EXAMPLES, LABELS, autocast(settings(tmp_path)))
+    with torch.no_grad():
+        expected = summed_loss(model, [Row(EXAMPLES)]) / 25
+    assert loss.tokens == 25
+    assert loss.total == pytest.approx(float(expected), rel=1e-5)
+    assert set(loss.by_part) == {"said", "end"}
+    mean = (21 * loss.by_part["said"] + 4 * loss.by_part["end"]) / 25
+    assert loss.total == pytest.approx(mean, rel=1e-9)
+
+
+KEYS = {
+    "learning_rate": 3.7e-6,
+    "num_train_epochs": 2.5,
+    "per_device_train_batch_size": 3,
+    "gradient_accumulation_steps": 7,
+    "warmup_steps": 11,
+    "logging_steps": 13,
+    "save_steps": 17,
+    "optim": "adafactor",
+    "weight_decay": 0.021,
+    "max_grad_norm": 0.7,
+    "save_total_limit": 4,
+    "lr_scheduler_type": "linear",
+    "seed": 9,
+}
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_each_hyperparameter_reaches_trl_unchanged(tmp_path, key):
+    given = settings(tmp_path, f"{key}={KEYS[key]}")
+    args = sft_config(given, tmp_path, evaluates=True)
+    assert getattr(args, key) == KEYS[key]
+
+
+def test_a_step_is_the_mean_over_the_trained_tokens_of_the_whole_batch(model, tmp_path):
+    """One SGD step over accumulated rows equals one step on the token-normalised loss."""
+    rows = [Row((one,)) for one in EXAMPLES]
+    (summed_loss(model, [Row(EXAMPLES)]) / 25).backward()
+    expected = {name: (p - 0.5 * p.grad).detach() for name, p in model.named_parameters()}
+    model.zero_grad()
+    given = settings(
+        *(tmp_path, "optim=sgd", "learning_rate=0.5", "lr_scheduler_type=constant"),
+        *("max_grad_norm=0", "weight_decay=0", "gradient_accumulation_steps=4", "warmup_steps=0"),
+        *("num_train_epochs=1", "save_checkpoints=false", "load_best_model_at_end=false"),
+    )
+    trained = train_model(model, _tokenizer(), rows, (), given, tmp_path, lambda _: None, Silent())
+    assert trained.steps == total_steps(4, given) == 1
+    assert trained.trained_tokens == 25
+    for name, parameter in trained.model.named_parameters():
+        torch.testing.assert_close(parameter, expected[name], rtol=1e-4, atol=1e-5)
+
+
+def test_rows_survive_the_table_format():
+    columns = row_columns([Row(EXAMPLES)])
+    table = Dataset.from_dict(columns)
+    assert {name: table[name][:] for name in columns} == columns
+
+
+@pytest.mark.parametrize(("rows", "steps"), [(3000, 282), (2000, 189), (100, 12), (1, 3)])
+def test_the_guides_arithmetic(tmp_path, rows, steps):
+    assert total_steps(rows, settings(tmp_path)) == steps
+
+
+def _tokenizer():
+    from tokenizers import Tokenizer, models
+    from transformers import PreTrainedTokenizerFast
+
+    words = {str(index): index for index in range(97)}
+    made = Tokenizer(models.WordLevel(words, unk_token="0"))
+    return PreTrainedTokenizerFast(tokenizer_object=made, pad_token="2", eos_token="2")
