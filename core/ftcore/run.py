@@ -138,7 +138,7 @@ def train(request: Request, progress: Progress) -> Run:
         if not settings.load_in_8bit:
             model.to(device())  # pyright: ignore
 
-        progress.stage("Measuring the base model on held-out samples")
+        progress.stage("Measuring the base model")
         loss_of = partial(
             evaluation_loss,
             examples=[example for item in data.held_out for example in item.examples],
@@ -149,14 +149,14 @@ def train(request: Request, progress: Progress) -> Run:
         measure = partial(_measure, loss_of, data, modes, turns, settings, progress)
         before, said_before = measure(model)
 
-        progress.stage(f"Training: {len(data.train)} samples in {len(rows)} rows, {steps} steps")
+        progress.stage(f"Training: {len(data.train)} samples, {steps} steps")
         tokenizer = data.renderer.tokenizer
         trained = train_model(
             model, tokenizer, rows, held_out_rows, settings, folder, loss_of, progress
         )
         recorder.add("log", folder / "log.jsonl")
 
-        progress.stage("Measuring the trained model on held-out samples")
+        progress.stage("Measuring the trained model")
         after, said_after = measure(trained.model)
         _write_predictions(folder / "predictions.jsonl", turns, said_before, said_after)
         recorder.add("predictions", folder / "predictions.jsonl")
@@ -370,7 +370,7 @@ def _export_and_prove(
     recorder.add("gguf", gguf)
     if not settings.certify:
         return
-    progress.stage("Proving that the GGUF says what the model says")
+    progress.stage("Proving the GGUF")
     certificate = certify(
         gguf,
         folder / MODEL,

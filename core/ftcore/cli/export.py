@@ -53,7 +53,7 @@ def verify(context: Context, gguf: Path, against: Path, as_json: bool) -> None:
     model = find_model(against)
     quieten()
     with TerminalProgress() as progress:
-        progress.stage("Proving that the GGUF says what the model says")
+        progress.stage("Proving the GGUF")
         certificate = certify(
             gguf,
             model,
