@@ -105,8 +105,29 @@ def generate(
         with torch.inference_mode(), autocast():
             said |= _generate_batch(model, batch, prompts, ends, max_new_tokens)
         advance(len(said), len(turns))
+    with torch.inference_mode(), autocast():
+        likelihoods = [
+            _reference_nll(model, prompt, renderer.encode(turn.turn.answer))
+            for prompt, turn in zip(prompts, turns, strict=True)
+        ]
     model.train(was_training)
-    return tuple(_prediction(renderer, turn, said[index], ends) for index, turn in enumerate(turns))
+    return tuple(
+        _prediction(renderer, turn, said[index], ends, *likelihoods[index])
+        for index, turn in enumerate(turns)
+    )
+
+
+def _reference_nll(
+    model: PreTrainedModel, prompt: list[int], answer: list[int]
+) -> tuple[float, int]:
+    """Summed negative log likelihood of the answer after the prompt, in nats, and its tokens."""
+    ids = torch.tensor([prompt + answer], device=model.device)
+    places = torch.arange(len(prompt) - 1, ids.shape[1] - 1, device=model.device)
+    output: Any = model(ids, logits_to_keep=places, use_cache=False)
+    nll = torch.nn.functional.cross_entropy(
+        output.logits[0].float(), ids[0, len(prompt) :], reduction="sum"
+    )
+    return float(nll), len(answer)
 
 
 def _generate_batch(
@@ -137,7 +158,12 @@ def _generate_batch(
 
 
 def _prediction(
-    renderer: Renderer, held_out: HeldOutTurn, ids: list[int], ends: tuple[int, ...]
+    renderer: Renderer,
+    held_out: HeldOutTurn,
+    ids: list[int],
+    ends: tuple[int, ...],
+    reference_nll: float,
+    reference_tokens: int,
 ) -> Prediction:
     stop = next((at for at, token in enumerate(ids) if token in ends), None)
     conversation = held_out.item.conversation
@@ -149,4 +175,6 @@ def _prediction(
         tools=conversation.tools,
         text=str(renderer.tokenizer.decode(ids[:stop])),  # pyright: ignore[reportUnknownMemberType]
         ended=stop is not None,
+        reference_nll=reference_nll,
+        reference_tokens=reference_tokens,
     )

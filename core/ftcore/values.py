@@ -136,3 +136,8 @@ class Prediction:
     """The generated text, special tokens other than the end-of-turn token included."""
     ended: bool
     """Whether the model emitted its end-of-turn token by itself."""
+    reference_nll: float | None = None
+    """Negative log likelihood of the reference's tokens under the model, summed, in nats; None
+    where it was not measured."""
+    reference_tokens: int = 0
+    """How many tokens the reference has, its end-of-turn token included."""

@@ -10,7 +10,10 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from ftcore.config import resolve
-from ftcore.evaluate import evaluation_loss
+from ftcore.evaluate import (
+    _reference_nll,  # pyright: ignore[reportPrivateUsage]
+    evaluation_loss,
+)
 from ftcore.prepare import Row, row_columns
 from ftcore.progress import Silent
 from ftcore.render import IGNORE, Example
@@ -89,6 +92,16 @@ def test_every_trained_token_counts_the_same_and_by_its_part(model, tmp_path):
     assert set(loss.by_part) == {"said", "end"}
     mean = (21 * loss.by_part["said"] + 4 * loss.by_part["end"]) / 25
     assert loss.total == pytest.approx(mean, rel=1e-9)
+
+
+def test_a_references_likelihood_is_that_of_its_tokens_after_the_prompt(model):
+    one = EXAMPLES[1]
+    prompt, answer = one.input_ids[:13].tolist(), one.input_ids[13:].tolist()
+    nll, tokens = _reference_nll(model, prompt, answer)
+    with torch.no_grad():
+        expected = summed_loss(model, [Row((one,))])
+    assert tokens == one.trained_tokens == len(answer)
+    assert nll == pytest.approx(float(expected), rel=1e-5)
 
 
 KEYS = {

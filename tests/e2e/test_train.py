@@ -142,3 +142,30 @@ def test_skipped_samples_stand_in_the_ledger(ftcore, tiny_model, workspace):
     assert done.returncode == 0, done.stderr
     ledger = [json.loads(line) for line in (workspace / "run/ledger.jsonl").open()]
     assert [entry["line"] for entry in ledger if entry["state"] == "refused"] == [25, 26]
+
+
+TRAINED = {
+    "dual": ({"tag", "thought", "world", "end"}, {"well_formed", "thought_leak", "exact_answer"}),
+    "emulation": ({"reply", "end"}, {"log_likelihood", "boilerplate", "distinct_2"}),
+}
+
+
+@pytest.mark.parametrize("mode", TRAINED)
+def test_each_mode_trains_its_own_parts_and_measures_its_own_figures(
+    ftcore, tiny_model, workspace, mode
+):
+    """The modes differ in what the model is trained to say, in the same line of code."""
+    done = ftcore(
+        *("train", "--mode", mode, "--demo", "--base-model", tiny_model, "--output", "run"),
+        *("--set", "learning_rate=3e-3", "--set", "max_new_tokens=8"),
+        cwd=workspace,
+        env={"FTCORE_PLUGINS": mode},
+    )
+    assert done.returncode == 0, done.stderr
+    record = record_of(workspace / "run")
+    parts, figures = TRAINED[mode]
+    assert record["modes"] == [mode]
+    assert record["certificate_passed"] is True
+    assert record["after"]["loss"] < record["before"]["loss"]
+    assert set(record["after"]["loss_by_part"]) - {"structure"} == parts
+    assert figures <= set(record["after"]["metrics"])
