@@ -47,6 +47,25 @@ def test_the_readmes_commands_run(ftcore, newcomer):
     assert list((newcomer / "runs").glob("*/record.json"))
 
 
+@pytest.mark.parametrize("mode", ["agent", "dual", "emulation"])
+def test_the_commands_of_a_modes_page_run(ftcore, newcomer, mode):
+    """On few samples; ``--demo`` is run by the tests of the demo and of each mode."""
+    text = (ROOT / f"docs/modes/{mode}.md").read_text(encoding="utf-8")
+    found = [shlex.split(line) for line in re.findall(r"^ftcore .*$", text, re.MULTILINE)]
+    assert {command[1] for command in found} == {"check", "train"}
+    examples = ROOT / f"plugins/ftcore_{mode}/examples.jsonl"
+    lines = examples.read_text(encoding="utf-8").splitlines(keepends=True)
+    few = ("--allow-small", "--set", "max_new_tokens=8", "--set", "eval_samples=4")
+    for command in found:
+        if "--demo" in command:
+            continue
+        (newcomer / command[command.index("--data") + 1]).write_text("".join(lines[:16]))
+        more = few if command[1] == "train" else ()
+        small = () if "--base-model" in command or not more else ("--base-model", "smollm2:135m")
+        done = ftcore(*command[1:], *more, *small, cwd=newcomer, env={"FTCORE_PLUGINS": mode})
+        assert done.returncode == 0, (command, done.stderr)
+
+
 def test_the_readmes_sample_is_valid(ftcore, tmp_path):
     (sample,) = blocks(ROOT / "README.md", "json")
     (tmp_path / "sample.jsonl").write_text(sample, encoding="utf-8")

@@ -9,6 +9,7 @@ import os
 import secrets
 import sys
 import tempfile
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Generator, Mapping, Sequence
@@ -207,7 +208,8 @@ def _parameters(xllamacpp: Any, gguf: Path, context: int, threads: int, key: str
 def _load_error(xllamacpp: Any, parameters: Any) -> str:
     """Why a file does not load: loads it once more, with llama.cpp's errors into a file.
 
-    They are written by C code to the process's standard error, so that is what is redirected.
+    They are written by C code to the process's standard error, so that is what is redirected,
+    and by a thread of its own, so they may come after the refusal.
     """
     parameters.verbosity = _ERRORS
     sys.stderr.flush()
@@ -217,7 +219,7 @@ def _load_error(xllamacpp: Any, parameters: Any) -> str:
         try:
             xllamacpp.Server(parameters)
         except RuntimeError:
-            pass
+            _wait_for_lines(log.fileno())
         finally:
             os.dup2(saved, 2)
             os.close(saved)
@@ -225,6 +227,17 @@ def _load_error(xllamacpp: Any, parameters: Any) -> str:
         lines = log.read().decode("utf-8", "replace").splitlines()
     reasons = [line for line in lines if "error loading" in line] or lines
     return reasons[0].split("E ", 1)[-1].strip() if reasons else ""
+
+
+def _wait_for_lines(log: int) -> None:
+    """Returns when the log has grown and then been still for a moment, or has stayed empty."""
+    deadline, size = time.monotonic() + 2, 0
+    while time.monotonic() < deadline:
+        time.sleep(0.05)
+        now = os.fstat(log).st_size
+        if now and now == size:
+            return
+        size = now
 
 
 def _completion(answer: Mapping[str, Any]) -> Completion:

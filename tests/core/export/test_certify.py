@@ -95,12 +95,12 @@ FAULTS = {
     "no rope permutation": (_lose_permutation, {"tensors", "logits", "top1", "greedy"}),
     "rope base lost": (_lose_key("llama.rope.freq_base"), {"metadata", "logits"}),
     "rms epsilon wrong": (_key("llama.attention.layer_norm_rms_epsilon", 1e-6), {"metadata"}),
-    "wrong pre-tokenizer": (_key("tokenizer.ggml.pre", "gpt-2"), {"metadata", "token_ids"}),
+    "wrong pre-tokenizer": (_key("tokenizer.ggml.pre", "falcon"), {"metadata", "token_ids"}),
     "bos added": (_key("tokenizer.ggml.add_bos_token", True), {"metadata", "token_ids"}),
     "wrong eos": (_key("tokenizer.ggml.eos_token_id", 0), {"metadata", "end_token"}),
     "all tokens normal": (_key("tokenizer.ggml.token_type", [1] * 49152), {"metadata"}),
     "template changed": (_change_template, {"chat_template", "rendering"}),
-    "template lost": (_lose_key("tokenizer.chat_template"), {"chat_template"}),
+    "template lost": (_lose_key("tokenizer.chat_template"), {"chat_template", "rendering"}),
     "one weight off": (_turn_a_weight, {"tensors"}),
     "wrong context": (_key("llama.context_length", 512), {"metadata"}),
     "a layer's norm lost": (
@@ -110,18 +110,18 @@ FAULTS = {
 }
 
 
+EXACT = ("rms epsilon wrong", "one weight off", "wrong eos", "wrong context")
+"""Faults that no other check may be blamed for."""
+
+
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_planted_fault_is_seen(damaged, plain, name):
     change, seen_by = FAULTS[name]
     certificate = certify(damaged(change), plain)
     assert not certificate.passed
     assert seen_by <= failed(certificate)
-
-
-@pytest.mark.parametrize("name", ["rms epsilon wrong", "one weight off", "wrong eos"])
-def test_a_fault_is_blamed_on_nothing_else(damaged, plain, name):
-    change, seen_by = FAULTS[name]
-    assert failed(certify(damaged(change), plain)) == seen_by
+    if name in EXACT:
+        assert seen_by == failed(certificate)
 
 
 def test_the_file_written_again_without_a_fault_passes(damaged, plain):
