@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -11,7 +12,7 @@ from typing import Any, cast
 from attrs import frozen
 
 from ftcore.base_models import BaseModel, load_config
-from ftcore.config import ResolvedConfig
+from ftcore.config import MIXED, ResolvedConfig
 from ftcore.errors import FtcoreError, InputError, ProblemsError
 from ftcore.preflight import check_settings, requirement_problems
 from ftcore.progress import Progress
@@ -51,9 +52,21 @@ def check_samples(
     stop_or_skip("the data", collected.problems, settings, progress)
     for problem in collected.warnings:
         progress.warn(problem)
+    _say_shares(collected, settings, progress)
     limited = settings.max_samples is not None
     found = requirement_problems(settings, len(collected.samples), small_ok, limited)
     stop_on_errors("the data do not suffice", found, progress)
+
+
+def _say_shares(collected: Collected, settings: Settings, progress: Progress) -> None:
+    """Warns where a mode has a smaller share of mixed data than ``mode_distribution`` asks for."""
+    counts = Counter(mode.name for _, mode in collected.samples)
+    for name, least in settings.dataset_requirements.mode_distribution.items():
+        share = counts[name] / max(counts.total(), 1)
+        if settings.cognitive_mode == MIXED and share < least:
+            message = f"{share:.0%} of the samples are of mode {name}, {least:.0%} are asked for"
+            hint = f"give more of them, or --set dataset_requirements.mode_distribution.{name}=0"
+            progress.warn(Problem(message, hint=hint, severity="warning"))
 
 
 def stop_or_skip(
@@ -107,7 +120,8 @@ def check_disk(folder: Path, size: Size, settings: Settings) -> None:
         needed += model * COPIES_IN_CHECKPOINT * (settings.save_total_limit + 1)
     if settings.output_format == "gguf":
         needed += math.ceil(size.parameters * BITS[settings.quantization] / 8)
-    free = shutil.disk_usage(folder).free
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(there).free
     if free < needed:
         raise FtcoreError(
             f"the disk of {folder} has {free / 1e9:,.2f} GB free, this run needs about "

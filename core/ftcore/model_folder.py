@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ftcore.errors import InputError
-from ftcore.files import sync_folder
+from ftcore.files import sync_file, sync_folder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -22,9 +23,14 @@ def save_model(model: PreTrainedModel, renderer: Renderer, folder: Path) -> None
     """Writes the model and the tokenizer that it was trained with, whole or not at all."""
     temporary = folder.with_name(f".{folder.name}.tmp")
     model.generation_config.eos_token_id = list(renderer.end_ids())
-    model.save_pretrained(temporary)  # pyright: ignore[reportUnknownMemberType]
-    renderer.tokenizer.save_pretrained(temporary)  # pyright: ignore[reportUnknownMemberType]
-    temporary.rename(folder)
+    try:
+        model.save_pretrained(temporary)  # pyright: ignore[reportUnknownMemberType]
+        renderer.tokenizer.save_pretrained(temporary)  # pyright: ignore[reportUnknownMemberType]
+        for path in temporary.iterdir():
+            sync_file(path)
+        temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
     sync_folder(folder.parent)
 
 

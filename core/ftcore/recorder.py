@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -14,6 +15,9 @@ import attrs
 from ftcore.errors import FtcoreError
 from ftcore.files import sha256
 from ftcore.record import Artifact, RunRecord, State, write_record
+
+FULL_WORDS = ("No space left", "StorageFull", "os error 28", "Disk quota", "os error 122")
+"""How libraries that write by themselves word it."""
 
 FULL_BYTES = 2**20
 """Free bytes below which a disk counts as full."""
@@ -67,7 +71,7 @@ def recorded(folder: Path, record: RunRecord) -> Generator[Recorder]:
         _end_if_possible(recorder, "interrupted", "stopped by the user")
         raise
     except BaseException as error:
-        if not isinstance(error, FtcoreError) and shutil.disk_usage(folder).free < FULL_BYTES:
+        if not isinstance(error, FtcoreError) and _is_full(folder, error):
             full = FtcoreError(
                 f"the disk is full while writing to {folder}",
                 "free some space or choose another place with --output",
@@ -77,6 +81,18 @@ def recorded(folder: Path, record: RunRecord) -> Generator[Recorder]:
         message = error.message if isinstance(error, FtcoreError) else repr(error)
         _end_if_possible(recorder, "failed", message)
         raise
+
+
+def _is_full(folder: Path, error: BaseException) -> bool:
+    """Whether a full disk or a quota is behind an error; its words or the disk itself say so."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        if any(word in str(cause) for word in FULL_WORDS):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return shutil.disk_usage(folder).free < FULL_BYTES
 
 
 def _end_if_possible(recorder: Recorder, state: State, error: str) -> None:

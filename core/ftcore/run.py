@@ -126,8 +126,8 @@ def train(request: Request, progress: Progress) -> Run:
         progress.warn(problem)
 
     runs = profile(request.workspace, request.username).runs
+    check_disk(request.output or runs, size, settings)
     folder = new_run_folder(runs, tuple(modes), request.output)
-    check_disk(folder, size, settings)
     record = _new_record(folder, modes, resolved, base.reference, files, ledger, data, warnings)
     with recorded(folder, record) as recorder:
         write_ledger(folder / "ledger.jsonl", sorted(ledger, key=lambda e: (e.file, e.line)))

@@ -107,7 +107,7 @@ def train_model(
     trained = trainer.model
     if settings.training_mode == "lora" and not settings.load_in_8bit:
         trained = trained.merge_and_unload()
-    epochs = settings.num_train_epochs
+    epochs = float(trainer.state.epoch)  # with a fraction asked for, the last step ends later
     return Trained(
         cast(PreTrainedModel, trained),
         int(trainer.state.global_step),
@@ -224,7 +224,9 @@ class _Watcher(TrainerCallback):
         self.log.append(entry)
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
-        for name in ("loss", "eval_loss", "grad_norm"):
+        # with fp16 a gradient that overflows is skipped and the loss scale halved: no divergence
+        checked = ("loss", "eval_loss") if args.fp16 else ("loss", "eval_loss", "grad_norm")
+        for name in checked:
             if not math.isfinite(entry.get(name, 0.0)):
                 raise FtcoreError(
                     f"the {name} became {entry[name]} at step {state.global_step}: "

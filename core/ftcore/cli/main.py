@@ -54,7 +54,7 @@ def main() -> None:
         code = 130
     except BrokenPipeError:  # the reader of a pipe has gone
         sys.stderr.close()
-        code = 0
+        code = 1  # what was to be said was not, so nothing may be taken for good
     except Exception as error:
         code = report_error(error, debug=debug)
     sys.exit(code if isinstance(code, int) else 0)
