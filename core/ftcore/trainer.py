@@ -107,6 +107,7 @@ def train_model(
     trained = trainer.model
     if settings.training_mode == "lora" and not settings.load_in_8bit:
         trained = trained.merge_and_unload()
+    refuse_non_finite(trained)
     epochs = float(trainer.state.epoch)  # with a fraction asked for, the last step ends later
     return Trained(
         cast(PreTrainedModel, trained),
@@ -116,6 +117,19 @@ def train_model(
         seconds,
         tuple(watcher.log),
     )
+
+
+def refuse_non_finite(model: torch.nn.Module) -> None:
+    """Stops before a model that diverged between two logged steps is measured or saved.
+
+    :raises FtcoreError: naming the first tensor that holds a NaN or an infinity.
+    """
+    for name, parameter in model.named_parameters():
+        if parameter.is_floating_point() and not bool(torch.isfinite(parameter).all()):
+            raise FtcoreError(
+                f"the weights {name} hold a NaN or an infinity: the run diverged",
+                "halve the learning rate and warm up longer: see --set learning_rate",
+            )
 
 
 def sft_config(settings: Settings, folder: Path, *, evaluates: bool) -> SFTConfig:
@@ -138,6 +152,7 @@ def sft_config(settings: Settings, folder: Path, *, evaluates: bool) -> SFTConfi
         logging_strategy="steps",
         logging_steps=settings.logging_steps,
         logging_first_step=True,
+        logging_nan_inf_filter=False,  # it would log the last good loss in place of a NaN
         save_strategy=saves,
         save_steps=settings.save_steps,
         save_total_limit=settings.save_total_limit,

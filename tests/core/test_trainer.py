@@ -10,6 +10,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from ftcore.config import resolve
+from ftcore.errors import FtcoreError
 from ftcore.evaluate import (
     _reference_nll,  # pyright: ignore[reportPrivateUsage]
     evaluation_loss,
@@ -17,7 +18,7 @@ from ftcore.evaluate import (
 from ftcore.prepare import Row, row_columns
 from ftcore.progress import Silent
 from ftcore.render import IGNORE, Example
-from ftcore.trainer import autocast, sft_config, total_steps, train_model
+from ftcore.trainer import autocast, refuse_non_finite, sft_config, total_steps, train_model
 
 LABELS = ("structure", "end", "said")
 
@@ -102,6 +103,14 @@ def test_a_references_likelihood_is_that_of_its_tokens_after_the_prompt(model):
         expected = summed_loss(model, [Row((one,))])
     assert tokens == one.trained_tokens == len(answer)
     assert nll == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_a_model_with_a_nan_is_refused_by_the_name_of_its_weights(model):
+    refuse_non_finite(model)
+    with torch.no_grad():
+        model.model.norm.weight[3] = float("nan")
+    with pytest.raises(FtcoreError, match=r"model\.norm\.weight .*diverged"):
+        refuse_non_finite(model)
 
 
 KEYS = {

@@ -186,11 +186,11 @@ def _tensor_error(stored: StoredTensor, planned: PlannedTensor) -> tuple[float, 
         # the gguf package's decoder, not an inverse of ours
         decoded = torch.tensor(dequantize(encoded, kind)).reshape(exact.shape)
         error = (decoded - exact).abs()
+        if not bool(torch.isfinite(error).all()):  # max() would keep the value before a NaN
+            return _WORST, _WORST
         worst = max(worst, float((error / _bound(exact, planned.type)).max()))
         error_sum += float(error.square().sum())
         weight_sum += float(exact.square().sum())
-    if not math.isfinite(worst):
-        worst = _WORST
     return worst, math.sqrt(error_sum / weight_sum) if weight_sum else 0.0
 
 

@@ -82,7 +82,7 @@ def ask_runtime(
     :param prompts: ids of prompts to continue greedily.
     """
     passages = _passages(texts)
-    chosen = [tuple(ids) for ids in prompts if len(ids) <= PASSAGE_TOKENS][:GREEDY_PROMPTS]
+    chosen = [tuple(ids[-PASSAGE_TOKENS:]) for ids in prompts][:GREEDY_PROMPTS]
     total, done = sum(len(passage.lengths) for passage in passages) + len(chosen), 0
     answers: list[tuple[NextToken, ...]] = []
     for passage in passages:
@@ -154,9 +154,9 @@ def divergence(model: NDArray[np.float64], runtime: NextToken) -> float:
 
 
 def _passages(texts: Sequence[list[int]]) -> tuple[Passage, ...]:
-    """The longest texts, cut, each with places evenly spread over it."""
+    """The longest texts, each with places spread over its end, where the answer stands."""
     chosen: list[list[int]] = []
-    for ids in sorted((ids[:PASSAGE_TOKENS] for ids in texts if ids), key=len, reverse=True):
+    for ids in sorted((ids[-PASSAGE_TOKENS:] for ids in texts if ids), key=len, reverse=True):
         if len(chosen) < PASSAGES and sum(map(len, chosen)) + len(ids) <= BUDGET:
             chosen.append(ids)
     each = POSITIONS // max(1, len(chosen))
@@ -238,7 +238,7 @@ def _greedy_check(gaps: Sequence[float], equal: int, said: int, quantization: st
     largest = max(gaps, default=0.0)
     return Check(
         "greedy",
-        limit is None or largest <= limit,
+        said > 0 and (limit is None or largest <= limit),
         largest,
         limit,
         f"{equal} of {said} greedy tokens are the model's before the texts part; measured is by "
