@@ -47,14 +47,27 @@ def check_samples(
 ) -> None:
     """Refuses data with problems, unless they are to be skipped, or with too few samples.
 
+    The samples are counted again by :func:`check_count` when those that cannot be rendered or
+    are too long have been dropped.
+
     :raises ProblemsError: the problems, each with its file and line.
     """
     stop_or_skip("the data", collected.problems, settings, progress)
     for problem in collected.warnings:
         progress.warn(problem)
     _say_shares(collected, settings, progress)
-    limited = settings.max_samples is not None
-    found = requirement_problems(settings, len(collected.samples), small_ok, limited)
+    check_count(len(collected.samples), collected, settings, small_ok=small_ok, progress=progress)
+
+
+def check_count(
+    samples: int, collected: Collected, settings: Settings, *, small_ok: bool, progress: Progress
+) -> None:
+    """Refuses too few samples, unless ``--allow-small`` or a maximum that left some out says so.
+
+    :raises ProblemsError: with the number there is and the number that the mode needs.
+    """
+    limited = any(entry.state == "over_max" for entry in collected.entries)
+    found = requirement_problems(settings, samples, small_ok, limited)
     stop_on_errors("the data do not suffice", found, progress)
 
 

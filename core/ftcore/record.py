@@ -173,8 +173,3 @@ def library_versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return versions
-
-
-def missing_artifacts(folder: Path, artifacts: Sequence[Artifact]) -> tuple[str, ...]:
-    """Paths of artifacts that are no longer where the record says."""
-    return tuple(a.path for a in artifacts if not (folder / a.path).exists())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -15,12 +16,13 @@ from ftcore.base_models import load_model, load_tokenizer, resolve_base_model
 from ftcore.checks import (
     check_base_model,
     check_config,
+    check_count,
     check_disk,
     check_samples,
     stop_or_skip,
 )
 from ftcore.config import ResolvedConfig, mode_named_by, resolve
-from ftcore.errors import InputError
+from ftcore.errors import FtcoreError, InputError
 from ftcore.files import sha256, write_whole
 from ftcore.ledger import Entry, totals, write_ledger
 from ftcore.mode import Mode
@@ -116,6 +118,9 @@ def train(request: Request, progress: Progress) -> Run:
         seed=settings.seed,
     )
     _say_what_rendering_did(data, settings, progress)
+    usable = len(data.train) + len(data.held_out)
+    if usable < len(collected.samples):
+        check_count(usable, collected, settings, small_ok=request.allow_small, progress=progress)
     ledger = (*collected.entries, *data.entries)
     lay = partial(make_rows, max_seq_length=settings.max_seq_length)
     rows = lay(data.train, packing=settings.packing)
@@ -313,6 +318,11 @@ def _measure(
     from ftcore.trainer import autocast
 
     loss = loss_of(model) if data.held_out else None
+    if loss and not math.isfinite(loss.total):
+        raise FtcoreError(
+            f"the held-out loss is {loss.total}: the model computes no numbers",
+            "halve the learning rate; with fp16, --set fp16=false --set bf16=true has more range",
+        )
     said = generate(
         model,
         data.renderer,

@@ -24,7 +24,6 @@ from ftcore.record import (
     State,
     Training,
     library_versions,
-    missing_artifacts,
     read_record,
     to_json,
     write_record,
@@ -175,11 +174,3 @@ def test_a_record_below_a_file_cannot_be_read(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="file is no run"):
         read_record(tmp_path / "file")
-
-
-def test_an_artifact_that_is_gone_is_missed(tmp_path):
-    (tmp_path / "model-Q8_0.gguf").touch()
-    gone = Artifact("log", "log.jsonl", 1, DIGEST)
-    assert missing_artifacts(tmp_path, (*DONE.artifacts, gone)) == ("log.jsonl",)
-    assert DONE.artifact("gguf") == DONE.artifacts[0]
-    assert DONE.artifact("log") is None

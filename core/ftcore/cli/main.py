@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.metadata
+import signal
 import sys
 
 import click
@@ -34,14 +34,19 @@ for command in (train, check, config, modes, plugins, export, verify):
     cli.add_command(command)
 
 
-def version() -> str:
-    """The installed version of ftcore."""
-    return importlib.metadata.version("ftcore")
+class Terminated(KeyboardInterrupt):
+    """A scheduler or a service manager asks the process to end."""
+
+
+def _terminate(number: int, frame: object) -> None:
+    """Ends a run as Ctrl-C does, so that its record says that it was interrupted."""
+    raise Terminated
 
 
 def main() -> None:
     """Runs the command line and exits: 0 good, 2 the user's input, 1 ours or the machine's."""
     debug = "--debug" in sys.argv
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         code = cli.main(standalone_mode=False)
     except click.exceptions.Exit as ended:
@@ -49,6 +54,9 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         code = error.exit_code
+    except Terminated:
+        click.echo("stopped by SIGTERM", err=True)
+        code = 128 + signal.SIGTERM
     except (click.Abort, KeyboardInterrupt):
         click.echo("stopped", err=True)
         code = 130
