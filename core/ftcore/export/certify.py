@@ -115,12 +115,12 @@ def _ask(
     step: Callable[[int, int], None],
 ) -> Answers:
     prompts = [renderer.encode(turn.turn.prompt) for turn in turns]
+    answers = [renderer.encode(turn.turn.answer) for turn in turns]
     texts = [
-        prompt + renderer.encode(turn.turn.answer)
-        for prompt, turn in zip(prompts, turns, strict=True)
+        (prompt + answer, len(answer)) for prompt, answer in zip(prompts, answers, strict=True)
     ]
     plain = [renderer.encode(text) for text in TEXTS if text]
-    return ask_runtime(runtime, texts or plain, prompts or plain, step)
+    return ask_runtime(runtime, texts or [(ids, len(ids)) for ids in plain], prompts or plain, step)
 
 
 def _quantization(gguf: Path, metadata: dict[str, Any]) -> str:

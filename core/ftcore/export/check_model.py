@@ -74,11 +74,14 @@ class Answers:
 
 
 def ask_runtime(
-    runtime: Runtime, texts: Sequence[list[int]], prompts: Sequence[list[int]], step: Step
+    runtime: Runtime,
+    texts: Sequence[tuple[list[int], int]],
+    prompts: Sequence[list[int]],
+    step: Step,
 ) -> Answers:
     """Puts every question that needs the GGUF in memory.
 
-    :param texts: ids of rendered turns, prompt and answer.
+    :param texts: ids of rendered turns, prompt and answer, with the length of the answer.
     :param prompts: ids of prompts to continue greedily.
     """
     passages = _passages(texts)
@@ -153,20 +156,29 @@ def divergence(model: NDArray[np.float64], runtime: NextToken) -> float:
     return named * among + between
 
 
-def _passages(texts: Sequence[list[int]]) -> tuple[Passage, ...]:
-    """The longest texts, each with places spread over its end, where the answer stands."""
-    chosen: list[list[int]] = []
-    for ids in sorted((ids[-PASSAGE_TOKENS:] for ids in texts if ids), key=len, reverse=True):
-        if len(chosen) < PASSAGES and sum(map(len, chosen)) + len(ids) <= BUDGET:
-            chosen.append(ids)
-    each = POSITIONS // max(1, len(chosen))
+def _passages(texts: Sequence[tuple[list[int], int]]) -> tuple[Passage, ...]:
+    """The longest texts' ends, with half of the places in the answer and half over everything."""
+    chosen: list[tuple[list[int], int]] = []
+    cut = [(ids[-PASSAGE_TOKENS:], answer) for ids, answer in texts if ids]
+    for ids, answer in sorted(cut, key=lambda text: len(text[0]), reverse=True):
+        taken = sum(len(other) for other, _ in chosen)
+        if len(chosen) < PASSAGES and taken + len(ids) <= BUDGET:
+            chosen.append((ids, answer))
+    each = POSITIONS // max(1, len(chosen)) // 2
     return tuple(
         Passage(
             tuple(ids),
-            tuple(int(at) for at in np.unique(np.linspace(1, len(ids), each).round())),
+            tuple(
+                sorted({*_spread(1, len(ids), each), *_spread(len(ids) - answer, len(ids), each)})
+            ),
         )
-        for ids in chosen
+        for ids, answer in chosen
     )
+
+
+def _spread(first: int, last: int, count: int) -> set[int]:
+    """At most ``count`` whole numbers evenly from ``first``, but at least 1, to ``last``."""
+    return {int(at) for at in np.linspace(max(first, 1), last, count).round()}
 
 
 def _load(model: Path) -> Any:

@@ -223,3 +223,28 @@ def test_the_header_reader_agrees_with_the_gguf_package(parsed, exported):
         assert ours.type == theirs.tensor_type.name
         assert ours.offset == theirs.data_offset
         assert ours.shape == tuple(reversed([int(length) for length in theirs.shape]))
+
+
+def _spoil_a_weight(keys: dict[str, Any], tensors: dict[str, Any]) -> None:
+    name = "output_norm.weight"
+    tensors[name] = tensors[name].copy()
+    tensors[name].reshape(-1)[5] = float("nan")
+
+
+def test_a_weight_that_is_no_number_fails_the_tensors(damaged, plain):
+    assert "tensors" in failed(certify(damaged(_spoil_a_weight), plain))
+
+
+def test_a_prompt_longer_than_the_context_is_compared_all_the_same(exported, plain):
+    """Its end is kept, so that the greedy answer and the answer's logits are really looked at."""
+    words = " ".join(f"word{number}" for number in range(400))
+    long = Conversation(
+        (
+            Message("user", (Part("text", words),)),
+            Message("assistant", (Part("text", "A short answer."),), trained=True),
+        )
+    )
+    certificate = certify(exported("plain", "F32"), plain, [long])
+    assert certificate.passed
+    greedy = next(check for check in certificate.checks if check.name == "greedy")
+    assert not greedy.detail.startswith("0 of 0")
