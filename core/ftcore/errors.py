@@ -27,6 +27,10 @@ class FtcoreError(Exception):
         return f"{self.message}\n  hint: {self.hint}" if self.hint else self.message
 
 
+class Terminated(BaseException):
+    """A scheduler or a service manager asks the process to end (SIGTERM)."""
+
+
 class InputError(FtcoreError):
     """Something the user gave (a file, a setting, a name) is wrong."""
 

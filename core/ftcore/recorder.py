@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import attrs
 
-from ftcore.errors import FtcoreError
+from ftcore.errors import FtcoreError, Terminated
 from ftcore.files import sha256
 from ftcore.record import Artifact, RunRecord, State, write_record
 
@@ -67,8 +67,9 @@ def recorded(folder: Path, record: RunRecord) -> Generator[Recorder]:
     recorder = Recorder(folder, record)
     try:
         yield recorder
-    except KeyboardInterrupt:
-        _end_if_possible(recorder, "interrupted", "stopped by the user")
+    except (KeyboardInterrupt, Terminated) as stop:
+        by = "the user" if isinstance(stop, KeyboardInterrupt) else "SIGTERM"
+        _end_if_possible(recorder, "interrupted", f"stopped by {by}")
         raise
     except BaseException as error:
         if not isinstance(error, FtcoreError) and _is_full(folder, error):

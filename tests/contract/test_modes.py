@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from ftcore import hookspecs
 from ftcore.config import resolve
-from ftcore.plugins import installed_plugins, open_mode
+from ftcore.plugins import implemented_hooks, installed_plugins, load_plugin, open_mode
 from ftcore.records import read_jsonl
 from ftcore.values import Sample, Target
 
@@ -83,10 +84,16 @@ def test_metrics_of_nothing_are_finite(mode):
     assert all(math.isfinite(value) for value in figures.values())
 
 
+def test_a_mode_implements_every_hook(mode):
+    hooks = {name for name in vars(hookspecs) if name.startswith("ftcore_")}
+    assert set(implemented_hooks(load_plugin(mode.info))) == hooks
+
+
 def test_importing_a_mode_imports_nothing_heavy(mode):
     code = (
         f"import sys, {mode.info.module}; "
-        "heavy = {'torch', 'transformers', 'datasets', 'trl'} & set(sys.modules); "
+        "heavy = {'torch', 'transformers', 'datasets', 'trl', 'jsonschema', 'numpy'}; "
+        "heavy &= set(sys.modules); "
         "sys.exit(', '.join(sorted(heavy)) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -169,3 +172,32 @@ def test_each_mode_trains_its_own_parts_and_measures_its_own_figures(
     assert record["after"]["loss"] < record["before"]["loss"]
     assert set(record["after"]["loss_by_part"]) - {"structure"} == parts
     assert figures <= set(record["after"]["metrics"])
+
+
+def test_samples_that_are_dropped_do_not_count_towards_the_minimum(ftcore, tiny_model, workspace):
+    done = ftcore(
+        *("train", "--mode", "agent", "--data", "data.jsonl", "--base-model", tiny_model),
+        *("--set", "dataset_requirements.min_samples=24", "--set", "max_seq_length=135"),
+        *("--max", "1000", "--output", "run"),
+        cwd=workspace,
+    )
+    assert done.returncode == 2, done.stderr
+    assert "dataset_requirements.min_samples is 24" in done.stderr
+    assert not (workspace / "run").exists()
+
+
+def test_a_terminated_run_says_so_in_its_record(tiny_model, workspace):
+    command = [sys.executable, "-m", "ftcore", "train", "--mode", "agent", "--data", "data.jsonl"]
+    command += ["--base-model", str(tiny_model), *FAST, "--set", "num_train_epochs=1000"]
+    log = workspace / "run/log.jsonl"
+    with subprocess.Popen([*command, "--output", "run"], cwd=workspace) as process:
+        for _ in range(1200):
+            if log.exists() or process.poll() is not None:
+                break
+            time.sleep(0.1)
+        process.terminate()
+        assert process.wait(60) == 143
+    record = record_of(workspace / "run")
+    assert record["state"] == "interrupted"
+    assert record["finished"]
+    assert not list((workspace / "run").glob("*.gguf"))

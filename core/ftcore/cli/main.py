@@ -13,6 +13,7 @@ from ftcore.cli.config import config
 from ftcore.cli.export import export, verify
 from ftcore.cli.plugins import modes, plugins
 from ftcore.cli.train import train
+from ftcore.errors import Terminated
 
 EPILOG = """Shell completion: eval "$(_FTCORE_COMPLETE=bash_source ftcore)" (or zsh_source,
 fish_source). NO_COLOR turns colours off. Results go to stdout, everything else to stderr."""
@@ -32,10 +33,6 @@ def cli(ctx: click.Context) -> None:
 
 for command in (train, check, config, modes, plugins, export, verify):
     cli.add_command(command)
-
-
-class Terminated(KeyboardInterrupt):
-    """A scheduler or a service manager asks the process to end."""
 
 
 def _terminate(number: int, frame: object) -> None:
