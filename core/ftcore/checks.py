@@ -56,17 +56,16 @@ def check_samples(
     for problem in collected.warnings:
         progress.warn(problem)
     _say_shares(collected, settings, progress)
-    check_count(len(collected.samples), collected, settings, small_ok=small_ok, progress=progress)
+    check_count(len(collected.samples), settings, small_ok=small_ok, progress=progress)
 
 
-def check_count(
-    samples: int, collected: Collected, settings: Settings, *, small_ok: bool, progress: Progress
-) -> None:
-    """Refuses too few samples, unless ``--allow-small`` or a maximum that left some out says so.
+def check_count(samples: int, settings: Settings, *, small_ok: bool, progress: Progress) -> None:
+    """Refuses too few samples, unless ``--allow-small`` or a smaller ``--max`` asks for so few.
 
     :raises ProblemsError: with the number there is and the number that the mode needs.
     """
-    limited = any(entry.state == "over_max" for entry in collected.entries)
+    most = settings.max_samples
+    limited = most is not None and most < settings.dataset_requirements.min_samples
     found = requirement_problems(settings, samples, small_ok, limited)
     stop_on_errors("the data do not suffice", found, progress)
 

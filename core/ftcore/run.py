@@ -120,7 +120,7 @@ def train(request: Request, progress: Progress) -> Run:
     _say_what_rendering_did(data, settings, progress)
     usable = len(data.train) + len(data.held_out)
     if usable < len(collected.samples):
-        check_count(usable, collected, settings, small_ok=request.allow_small, progress=progress)
+        check_count(usable, settings, small_ok=request.allow_small, progress=progress)
     ledger = (*collected.entries, *data.entries)
     lay = partial(make_rows, max_seq_length=settings.max_seq_length)
     rows = lay(data.train, packing=settings.packing)
