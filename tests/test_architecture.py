@@ -19,7 +19,7 @@ PACKAGES = sorted(folder.name for folder in (ROOT / "plugins").iterdir() if fold
 MODES = re.compile(
     r"(?<![a-z])(agents?|dual|emulations?|ftcore_(agent|dual|emulation))(?![a-z])", re.I
 )
-PUBLIC = {"ftcore", "ftcore.errors", "ftcore.schemata", "ftcore.values"}
+PUBLIC = {"ftcore", "ftcore.errors", "ftcore.markers", "ftcore.schemata", "ftcore.values"}
 """What a plugin may import from the core."""
 
 HEAVY = ("torch", "transformers", "datasets", "jsonschema", "numpy", "trl", "peft", "gguf")

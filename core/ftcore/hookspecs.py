@@ -4,6 +4,8 @@ These docstrings are the reference. A *provider* hook is implemented once, by th
 extension may wrap it with ``@hookimpl(wrapper=True)`` but never implement it. A *contributor*
 hook may be implemented by the mode and by every extension; all results count. Arguments are
 passed by name: declare the ones you need, under these names.
+
+A plugin's module says which version of these hooks it was built for: ``FTCORE_API = 1``.
 """
 
 from __future__ import annotations
@@ -15,6 +17,10 @@ from typing import Any
 import pluggy
 
 from ftcore.values import Conversation, Json, Prediction, Problem, Target
+
+API_VERSION = 1
+"""Raised when a plugin that was built before may no longer work. A new optional hook or a new
+field with a default does not raise it."""
 
 hookspec = pluggy.HookspecMarker("ftcore")
 
@@ -62,6 +68,32 @@ def ftcore_validate_sample(sample: Json) -> Sequence[Problem]:
 
     Called only for a sample that satisfies the schema. Give each problem a JSON pointer and a
     hint; the core adds file and line. An empty sequence: none.
+    """
+    raise NotImplementedError
+
+
+@hookspec(firstresult=True)
+def ftcore_import_chat(chat: Json) -> Json:  # type: ignore[empty-body]
+    """Provider. The sample that a chat of another shape stands for.
+
+    Called for a record in a foreign shape (ShareGPT, Alpaca, typed parts, ...) after the core has
+    made a chat of it: ``{"messages": [...]}`` with messages as OpenAI writes them (``role``,
+    ``content``, and where there are any ``reasoning``, ``tool_calls`` with arguments as objects,
+    ``tool_call_id``, ``name``), and ``tools`` where the record had some. The result is validated
+    as any sample is. A mode without this hook takes the chat as it is if its schema has a
+    property ``messages``; otherwise it takes none.
+
+    :param chat: never change it.
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def ftcore_markers() -> Sequence[str]:
+    """Contributor. The structural markers that this mode writes into learned text.
+
+    Tags as ``"<thought>"``. A sample of any other mode that holds one of them as structure is
+    refused: the model could no longer tell the two modes apart.
     """
     raise NotImplementedError
 

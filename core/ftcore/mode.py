@@ -67,7 +67,7 @@ class Mode:
         problems = self._on_sample("ftcore_sample_schema", sample, self._validator.problems)
         if not problems:
             problems = self._on_sample("ftcore_validate_sample", sample, self._validate)
-        return tuple(attrs.evolve(p, file=sample.file, line=sample.line) for p in problems)
+        return tuple(_placed(problem, sample) for problem in problems)
 
     def format(self, sample: Sample, target: Target) -> Conversation:
         """The conversation of a valid sample.
@@ -82,6 +82,32 @@ class Mode:
         for fault in _conversation_faults(conversation):
             raise self._broken(f"ftcore_format_sample gave {fault}", sample)
         return conversation
+
+    def import_chat(self, chat: Json, sample: Sample) -> Json | None:
+        """The sample's data that a chat of another shape stands for; None if it takes no chats.
+
+        ``sample`` is the record that the chat was made of; it names the place where one fails.
+        """
+        if not self._hook.ftcore_import_chat.get_hookimpls():
+            return chat if "messages" in self.schema.get("properties", {}) else None
+        before = json.dumps(chat)
+        result = self._call(
+            "ftcore_import_chat", lambda: self._hook.ftcore_import_chat(chat=chat), sample
+        )
+        if json.dumps(chat, default=repr) != before:
+            raise self._broken("ftcore_import_chat changed the chat that it was given", sample)
+        if not isinstance(result, Mapping):
+            raise self._broken(f"ftcore_import_chat gave a {type(result).__name__}, no mapping")
+        return cast("Json", result)
+
+    def markers(self) -> tuple[str, ...]:
+        """The structural markers of the mode and its extensions, each once."""
+        given = self._call("ftcore_markers", self._hook.ftcore_markers)
+        found = [marker for one in reversed(given) for marker in one]
+        for marker in found:
+            if not isinstance(marker, str) or not marker.strip():
+                raise self._broken(f"ftcore_markers gave {marker!r}, which is no text")
+        return tuple(dict.fromkeys(found))
 
     def config_defaults(self) -> tuple[tuple[str, Mapping[str, Any] | Path], ...]:
         """``(plugin, settings)`` of the mode and then of each extension that has any."""
@@ -169,6 +195,17 @@ class Mode:
             f"{self.info.distribution}, or go on without it: {without}; --debug shows where it "
             "happened",
         )
+
+
+def _placed(problem: Problem, sample: Sample) -> Problem:
+    """The problem with its file and line, and a pointer into the record as it was written."""
+    pointer = problem.pointer
+    head = pointer
+    while head and head not in sample.origins:
+        head = head.rpartition("/")[0]
+    if head in sample.origins:
+        pointer = sample.origins[head] + pointer[len(head) :]
+    return attrs.evolve(problem, pointer=pointer, file=sample.file, line=sample.line)
 
 
 def _conversation_faults(value: object) -> Iterable[str]:

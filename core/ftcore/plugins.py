@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 MODES = "ftcore.modes"
 EXTENSIONS = "ftcore.extensions"
 ALLOW_LIST = "FTCORE_PLUGINS"
+PROVIDERS = ("ftcore_sample_schema", "ftcore_format_sample", "ftcore_import_chat")
+"""Hooks that the mode alone implements, and extensions wrap."""
+OPTIONAL = ("ftcore_import_chat",)
+"""Those of them that a mode may do without."""
 
 Kind = Literal["mode", "extension"]
 
@@ -173,6 +177,12 @@ def _broken(info: PluginInfo, cause: str) -> PluginError:
 
 
 def _contract_problems(module: ModuleType) -> Iterable[str]:
+    built_for = getattr(module, "FTCORE_API", hookspecs.API_VERSION)
+    if built_for != hookspecs.API_VERSION:
+        yield (
+            f"it is built for version {built_for} of ftcore's hooks (FTCORE_API), and this ftcore "
+            f"has version {hookspecs.API_VERSION}"
+        )
     specs = {name: spec for name, spec in vars(hookspecs).items() if name.startswith("ftcore_")}
     for own_name, function in vars(module).items():
         marks = _marks(function)
@@ -218,10 +228,10 @@ def _check_providers(
     manager: pluggy.PluginManager, mode: PluginInfo, chosen: Iterable[PluginInfo]
 ) -> None:
     by_key = {f"{info.kind}:{info.name}": info for info in chosen}
-    for name in ("ftcore_sample_schema", "ftcore_format_sample"):
+    for name in PROVIDERS:
         impls = getattr(manager.hook, name).get_hookimpls()
         providers = [by_key[impl.plugin_name] for impl in impls if not impl.wrapper]
-        if mode not in providers:
+        if mode not in providers and name not in OPTIONAL:
             raise _broken(mode, f"it does not implement {name}, which every mode must")
         for other in providers:
             if other is not mode:

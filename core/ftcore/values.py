@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from attrs import frozen
+from attrs import field, frozen
 
 Json = Mapping[str, Any]
 """A JSON object as ``json.loads`` gives it. Never changed in place."""
@@ -24,6 +24,9 @@ class Sample:
     file: str
     line: int
     """1-based line of ``file`` on which the record stands."""
+    origins: Mapping[str, str] = field(factory=dict[str, str], repr=False)
+    """Of a sample that was converted from another shape: JSON pointers into ``data`` and where in
+    the record, as its author wrote it, what stands there was."""
 
     @property
     def place(self) -> str:

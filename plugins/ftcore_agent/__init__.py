@@ -10,9 +10,11 @@ from typing import cast
 
 from ftcore import hookimpl
 from ftcore.values import Conversation, Json, Prediction, Problem, Target
-from ftcore_agent.formatting import format_sample
+from ftcore_agent.formatting import MARKERS, format_sample
 from ftcore_agent.metrics import metrics
 from ftcore_agent.validation import validate
+
+FTCORE_API = 1
 
 
 @hookimpl
@@ -38,6 +40,12 @@ def ftcore_config_defaults() -> Path:
 def ftcore_validate_sample(sample: Json) -> Sequence[Problem]:
     """Tools, calls, results and the order of roles."""
     return validate(sample)
+
+
+@hookimpl
+def ftcore_markers() -> Sequence[str]:
+    """The tags in which models write reasoning and calls; a chat template writes them, no sample."""
+    return MARKERS
 
 
 @hookimpl

@@ -15,6 +15,9 @@ import attrs
 from ftcore.values import Conversation, Json, Message, Part, Role, Target, ToolCall
 from ftcore_agent.calls import read_arguments
 
+MARKERS = ("<tool_call>", "</tool_call>", "<think>", "</think>")
+"""Structure of generated calls and reasoning, in the words of the most common templates."""
+
 
 def format_sample(sample: Json, target: Target) -> Conversation:
     """The conversation of a valid sample; every assistant message is trained.

@@ -10,9 +10,11 @@ from typing import cast
 
 from ftcore import hookimpl
 from ftcore.values import Conversation, Json, Prediction, Problem, Target
-from ftcore_dual.formatting import format_sample
+from ftcore_dual.formatting import MARKERS, format_sample
 from ftcore_dual.metrics import metrics
 from ftcore_dual.validation import validate
+
+FTCORE_API = 1
 
 
 @hookimpl
@@ -38,6 +40,12 @@ def ftcore_config_defaults() -> Path:
 def ftcore_validate_sample(sample: Json) -> Sequence[Problem]:
     """Empty texts, worlds that repeat their thought, and tags in the wrong place."""
     return validate(sample)
+
+
+@hookimpl
+def ftcore_markers() -> Sequence[str]:
+    """The tags around a thought and a world."""
+    return MARKERS
 
 
 @hookimpl

@@ -15,6 +15,7 @@ import attrs
 
 from ftcore.values import Conversation, Json, Message, Part, Target
 
+TAGS = ("thought", "world")
 MARKERS = ("<thought>", "</thought>", "<world>", "</world>")
 """The structural markers that this mode owns."""
 

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 
 from attrs import frozen
 
+from ftcore.markers import structural_tags
 from ftcore.values import Json, Prediction
 from ftcore_dual.answers import gives_answer
-from ftcore_dual.formatting import is_inverted
+from ftcore_dual.formatting import TAGS, is_inverted
 from ftcore_dual.replies import Reply, read_reply
-from ftcore_dual.tags import structural_tags
 
 LEAK_WORDS = 8
 """Words in a row that a world may not share with its thought."""
@@ -70,7 +70,7 @@ def _reference_answer(prediction: Prediction) -> str | None:
 
 def _leaks(reply: Reply, sample: Json) -> bool:
     world = reply.world or ""
-    if any(tag.name == "thought" for tag in structural_tags(world)):
+    if any(tag.name == "thought" for tag in structural_tags(world, TAGS)):
         return True
     thought = sample["thought"] if is_inverted(sample) else reply.thought
     return not _runs(thought or "").isdisjoint(_runs(world))

@@ -6,7 +6,8 @@ import re
 
 from attrs import frozen
 
-from ftcore_dual.tags import blank, structural_tags, unquoted_tags
+from ftcore.markers import blank, structural_tags, unquoted_tags
+from ftcore_dual.formatting import TAGS
 
 
 @frozen
@@ -55,7 +56,7 @@ def _world_alone(said: str) -> Reply | None:
 
 
 def _sound(text: str) -> bool:
-    return not blank(text) and not structural_tags(text)
+    return not blank(text) and not structural_tags(text, TAGS)
 
 
 def _lenient(said: str) -> Reply:
@@ -73,7 +74,7 @@ def _lenient(said: str) -> Reply:
 def _stretch(said: str, opening: str, ends: tuple[str, ...]) -> slice | None:
     """From the first ``opening`` to the first of ``ends`` after it, or to the end."""
     start: int | None = None
-    for tag in unquoted_tags(said):
+    for tag in unquoted_tags(said, TAGS):
         if start is None and tag.written == opening:
             start = tag.end
         elif start is not None and tag.written in ends:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import cast
 
+from ftcore.markers import Tag, blank, structural_tags
 from ftcore.schemata import pointer, shown
 from ftcore.values import Json, Problem
 from ftcore_dual.answers import gives_answer, plain
+from ftcore_dual.formatting import TAGS
 from ftcore_dual.replies import read_reply
-from ftcore_dual.tags import Tag, blank, structural_tags
 
 _BLANK_HINTS = {
     "user": "write what is said to the model",
@@ -58,7 +59,7 @@ def _same(thought: str, world: str) -> bool:
 
 
 def _check_tags(text: str, key: str, at: str) -> Iterator[Problem]:
-    tags = structural_tags(text)
+    tags = structural_tags(text, TAGS)
     if tags:
         message, hint = _misplaced(text, key, tags)
         mention = f"to write about a tag, put it in backticks: `{tags[0].written}`"

@@ -10,9 +10,11 @@ from typing import cast
 
 from ftcore import hookimpl
 from ftcore.values import Conversation, Json, Prediction, Problem, Target
-from ftcore_emulation.formatting import format_sample
+from ftcore_emulation.formatting import MARKERS, format_sample
 from ftcore_emulation.metrics import metrics
 from ftcore_emulation.validation import validate
+
+FTCORE_API = 1
 
 
 @hookimpl
@@ -38,6 +40,12 @@ def ftcore_config_defaults() -> Path:
 def ftcore_validate_sample(sample: Json) -> Sequence[Problem]:
     """Who describes the persona, who speaks, and roles written as text."""
     return validate(sample)
+
+
+@hookimpl
+def ftcore_markers() -> Sequence[str]:
+    """The role tags that older collections wrote as text."""
+    return MARKERS
 
 
 @hookimpl

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ftcore.markers import structural_tags
 from ftcore.values import Conversation, Target
-from ftcore_dual.formatting import MARKERS, format_sample
-from ftcore_dual.tags import structural_tags
+from ftcore_dual.formatting import MARKERS, TAGS, format_sample
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.txt"))
 ALL = Target(tools=True, system=True, reasoning=True)
@@ -62,7 +62,7 @@ def test_the_markers_are_the_tags_that_a_reply_is_written_with():
     (_, reply) = format_sample({"user": "Is dinner good?", **PAIR}, ALL).messages
     tags = "".join(part.text for part in reply.content if part.label == "tag")
     assert tags.split() == [MARKERS[0] + MARKERS[1], MARKERS[2] + MARKERS[3]]
-    assert tuple(tag.written for tag in structural_tags(reply.text)) == MARKERS
+    assert tuple(tag.written for tag in structural_tags(reply.text, TAGS)) == MARKERS
 
 
 texts = st.text(min_size=1, max_size=12)

@@ -1,10 +1,12 @@
-"""Tells the tags that structure a reply from tags that a text only mentions."""
+"""Tells the tags that structure a text from tags that it only mentions."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 from bisect import bisect
+from collections.abc import Sequence
+from functools import cache
 from itertools import pairwise
 
 from attrs import frozen
@@ -12,22 +14,24 @@ from attrs import frozen
 
 @frozen
 class Tag:
-    """A tag of the mode in a text, in any case of its letters."""
+    """A tag in a text, written in any case of its letters."""
 
     name: str
-    """``thought`` or ``world``."""
+    """In lower case and without brackets."""
     closing: bool
     start: int
     end: int
 
     @property
     def written(self) -> str:
-        """The tag as the mode writes it."""
+        """The tag as a mode writes it."""
         return f"</{self.name}>" if self.closing else f"<{self.name}>"
 
 
-def structural_tags(text: str) -> tuple[Tag, ...]:
+def structural_tags(text: str, names: Sequence[str]) -> tuple[Tag, ...]:
     """The tags of ``text`` that act as structure, in order; those that it mentions are left out.
+
+    ``names`` are those of the tags that are looked for, in lower case and without brackets.
 
     A tag in code (between backticks), or by itself between quotation marks, brackets or marks of
     emphasis, is a mention. Any other tag is structure where it
@@ -42,7 +46,7 @@ def structural_tags(text: str) -> tuple[Tag, ...]:
     ("<thought>, not </thought>"). A word in a script without capitals may touch a tag that is
     only mentioned: there, spaces are rare.
     """
-    tags = unquoted_tags(text)
+    tags = unquoted_tags(text, names)
     found = _at_edges(text, tags) | {tag for tag in tags if _touches_word(text, tag)}
     for opening, closing in _pairs(tags):
         if opening in found or closing in found or _encloses_text(text, opening, closing):
@@ -50,9 +54,11 @@ def structural_tags(text: str) -> tuple[Tag, ...]:
     return tuple(tag for tag in tags if tag in found)
 
 
-def unquoted_tags(text: str) -> tuple[Tag, ...]:
+def unquoted_tags(text: str, names: Sequence[str]) -> tuple[Tag, ...]:
     """All tags of ``text`` that are neither in code nor in quotation marks."""
-    matches = list(_TAG.finditer(text))
+    if "<" not in text:
+        return ()
+    matches = list(_pattern(tuple(names)).finditer(text))
     if not matches:
         return ()
     code = [span.span() for span in _CODE.finditer(text)]
@@ -116,7 +122,7 @@ def _edge(text: str, at: int, step: int) -> bool:
 
 def _pairs(tags: tuple[Tag, ...]) -> list[tuple[Tag, Tag]]:
     """Each closing tag with the nearest opening one of its name that is still open."""
-    opened: dict[str, list[Tag]] = {"thought": [], "world": []}
+    opened: dict[str, list[Tag]] = {tag.name: [] for tag in tags}
     pairs: list[tuple[Tag, Tag]] = []
     for tag in tags:
         if not tag.closing:
@@ -147,7 +153,11 @@ def _invisible(character: str) -> bool:
     return character.isspace() or unicodedata.category(character) in ("Cc", "Cf")
 
 
-_TAG = re.compile(r"<(/?)(thought|world)\s*>", re.IGNORECASE)
+@cache
+def _pattern(names: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile(rf"<(/?)({'|'.join(map(re.escape, names))})\s*>", re.IGNORECASE)
+
+
 # Code in Markdown: a fence may hold lines, one or two backticks enclose a part of a line.
 _CODE = re.compile(
     r"(?<!`)(`{3,})(?!`).*?(?<!`)\1(?!`)|(?<!`)(`{1,2})(?!`)[^\n]*?(?<!`)\2(?!`)", re.DOTALL

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftcore_dual.tags import blank, structural_tags
+from ftcore.markers import Tag, blank
+from ftcore.markers import structural_tags as structural
+
+NAMES = ("thought", "world")
+
+
+def structural_tags(text: str) -> tuple[Tag, ...]:
+    return structural(text, NAMES)
+
 
 MENTIONS = {
     "no tag": "I think of the world.",
