@@ -1,8 +1,10 @@
-"""What all tests share: the real tokenizer, and real plugin distributions of a few lines."""
+"""What all tests share: the real tokenizer and command line, and plugins of a few lines."""
 
 from __future__ import annotations
 
 import importlib
+import os
+import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
@@ -41,6 +43,7 @@ def ftcore_format_sample(sample, target):
 """
 
 Distribution = Callable[..., Path]
+Runner = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="session")
@@ -49,6 +52,61 @@ def tokenizer() -> PreTrainedTokenizerBase:
     from ftcore.base_models import load_tokenizer
 
     return load_tokenizer("smollm2:135m")
+
+
+@pytest.fixture(scope="session")
+def ftcore() -> Runner:
+    """``ftcore(*arguments, cwd=…, env=…, prefix=…)`` in a process of its own."""
+
+    def run(
+        *arguments: str | Path,
+        cwd: Path,
+        env: dict[str, str] | None = None,
+        prefix: tuple[str, ...] = (),
+    ) -> subprocess.CompletedProcess[str]:
+        command = [*prefix, sys.executable, "-m", "ftcore", *map(str, arguments)]
+        return subprocess.run(
+            command,
+            cwd=cwd,
+            env={**os.environ, **(env or {})},
+            capture_output=True,
+            text=True,
+            timeout=900,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Llama of two layers with SmolLM2's tokenizer, its weights from a fixed seed."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from ftcore.base_models import load_tokenizer
+
+    tokenizer = load_tokenizer("smollm2:135m")
+    folder = tmp_path_factory.mktemp("models") / "tiny-llama"
+    torch.manual_seed(0)
+    model = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=64,
+            intermediate_size=128,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            max_position_embeddings=2048,
+            tie_word_embeddings=True,
+            bos_token_id=1,
+            eos_token_id=2,
+            pad_token_id=2,
+        )
+    )
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ import pytest
 from attrs import frozen
 
 ROOT = Path(__file__).parents[1]
-SUFFIXES = {".py", ".json", ".jsonl", ".jinja"}
+SUFFIXES = {".py", ".json", ".jsonl", ".jinja", ".in"}
 LEFT_OUT = shutil.ignore_patterns(
     ".*cache*", ".git", ".hypothesis", ".tox", ".venv", "__pycache__", "*.egg-info", "build",
     "dist", "runs", "profiles", "*.gguf", "*.safetensors",

@@ -7,22 +7,29 @@ import shutil
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from attrs import frozen
 
 from ftcore.base_models import BaseModel, load_config
 from ftcore.config import MIXED, ResolvedConfig
 from ftcore.errors import FtcoreError, InputError, ProblemsError
-from ftcore.preflight import check_settings, requirement_problems
+from ftcore.preflight import check_settings, requirement_problems, share_problems
 from ftcore.progress import Progress
 from ftcore.samples import Collected
 from ftcore.settings import Settings
 from ftcore.values import Problem
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from ftcore.prepare import DataSet
+
 BYTES_FP32 = 4
 COPIES_IN_CHECKPOINT = 3
 """A full checkpoint holds the weights and AdamW's two moments."""
+MANY_LONG = 0.05
+"""Share of samples beyond ``max_seq_length`` that is worth a warning."""
 BITS = {"F32": 32, "F16": 16, "BF16": 16, "Q8_0": 8.5}
 """Bits per weight of a quantization; Q8_0 has one 16-bit scale for 32 weights."""
 
@@ -55,7 +62,7 @@ def check_samples(
     stop_or_skip("the data", collected.problems, settings, progress)
     for problem in collected.warnings:
         progress.warn(problem)
-    _say_shares(collected, settings, progress)
+    check_shares(collected, settings, small_ok=small_ok, progress=progress)
     check_count(len(collected.samples), settings, small_ok=small_ok, progress=progress)
 
 
@@ -64,21 +71,30 @@ def check_count(samples: int, settings: Settings, *, small_ok: bool, progress: P
 
     :raises ProblemsError: with the number there is and the number that the mode needs.
     """
-    most = settings.max_samples
-    limited = most is not None and most < settings.dataset_requirements.min_samples
-    found = requirement_problems(settings, samples, small_ok, limited)
+    found = requirement_problems(settings, samples, small_ok, _limited(settings))
     stop_on_errors("the data do not suffice", found, progress)
 
 
-def _say_shares(collected: Collected, settings: Settings, progress: Progress) -> None:
-    """Warns where a mode has a smaller share of mixed data than ``mode_distribution`` asks for."""
+def check_shares(
+    collected: Collected, settings: Settings, *, small_ok: bool, progress: Progress
+) -> None:
+    """Refuses mixed data in which a mode has less than its share of ``mode_distribution``.
+
+    ``--allow-small`` or a smaller ``--max`` makes a warning of it, as of too few samples.
+
+    :raises ProblemsError: with each mode's share and the share that is asked for.
+    """
+    if settings.cognitive_mode != MIXED or settings.dataset_requirements.mode_filter:
+        return
     counts = Counter(mode.name for _, mode in collected.samples)
-    for name, least in settings.dataset_requirements.mode_distribution.items():
-        share = counts[name] / max(counts.total(), 1)
-        if settings.cognitive_mode == MIXED and share < least:
-            message = f"{share:.0%} of the samples are of mode {name}, {least:.0%} are asked for"
-            hint = f"give more of them, or --set dataset_requirements.mode_distribution.{name}=0"
-            progress.warn(Problem(message, hint=hint, severity="warning"))
+    found = share_problems(settings, counts, small_ok or _limited(settings))
+    stop_on_errors("the mix of modes does not suffice", found, progress)
+
+
+def _limited(settings: Settings) -> bool:
+    """Whether ``--max`` asks for fewer samples than are required."""
+    most = settings.max_samples
+    return most is not None and most < settings.dataset_requirements.min_samples
 
 
 def stop_or_skip(
@@ -100,6 +116,35 @@ def stop_or_skip(
     progress.note(f"{what}: {count}; those samples are left out, the ledger names them")
 
 
+def check_lengths(data: DataSet, settings: Settings, progress: Progress) -> None:
+    """Says how many samples are longer than ``max_seq_length`` and what becomes of them.
+
+    :raises InputError: they are more than ``long_samples_limit``.
+    """
+    if not data.long or settings.long_samples == "refuse":  # then each was a problem
+        return
+    dropped = sum(entry.state == "dropped" for entry in data.entries)
+    samples = len(data.train) + len(data.held_out) + dropped
+    share = data.long / samples
+    split = data.long - dropped
+    said = (
+        f"{data.long} of {samples} samples ({share:.1%}) are longer than "
+        f"max_seq_length={settings.max_seq_length}: {split} are trained without their oldest "
+        f"turns, {dropped} are left out; the ledger names them"
+    )
+    longer = f"--set max_seq_length={2 * settings.max_seq_length} holds more of them"
+    if share > settings.long_samples_limit:
+        raise InputError(
+            f"{said}. long_samples_limit={settings.long_samples_limit:g} allows fewer",
+            f"{longer}, at the cost of memory; or go on all the same with "
+            f"--set long_samples_limit={math.ceil(share * 100) / 100:g}",
+        )
+    if share > MANY_LONG:
+        progress.warn(Problem(said, hint=longer, severity="warning"))
+    else:
+        progress.note(said)
+
+
 def check_base_model(base: BaseModel, settings: Settings) -> Size:
     """Refuses a base model that could be trained but not exported or proven.
 
@@ -118,6 +163,19 @@ def check_base_model(base: BaseModel, settings: Settings) -> Size:
                 "pip install 'ftcore[llamacpp]', or do without proof: --set certify=false",
             )
     return _size(config)
+
+
+def check_tokenizer(
+    tokenizer: PreTrainedTokenizerBase, base: BaseModel, settings: Settings
+) -> None:
+    """Refuses a tokenizer that could be trained with but not exported.
+
+    :raises InputError: it is of a kind that the export cannot write.
+    """
+    if settings.output_format == "gguf":
+        from ftcore.export.vocabulary import read_vocabulary
+
+        read_vocabulary(tokenizer, load_config(base))
 
 
 def check_disk(folder: Path, size: Size, settings: Settings) -> None:

@@ -281,7 +281,7 @@ def _layer_problems(layer: _Layer, mode: str | None) -> Iterator[Problem]:
         message = f"is {named!r}, but without --mode training is mixed"
         hint = f"give --mode {named}, or set cognitive_mode to {MIXED!r}"
     else:
-        message = f"is {named!r}, but the mode of this run is {mode!r} (--mode {mode})"
+        message = f"is {named!r}, but the mode of this run is {mode!r}"
         hint = f"give --mode {named}, or take a configuration for {mode!r}"
         if named == MIXED:
             hint = f"leave out --mode for mixed training, or take a configuration for {mode!r}"

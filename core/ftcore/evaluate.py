@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from itertools import islice, zip_longest
 from typing import Any
 
 import torch
@@ -72,15 +73,31 @@ def evaluation_loss(
 
 
 def choose_turns(
-    held_out: Sequence[Prepared], renderer: Renderer, count: int, seed: int
+    held_out: Sequence[Prepared],
+    renderer: Renderer,
+    *,
+    count: int,
+    max_tokens: int,
+    seed: int,
 ) -> tuple[HeldOutTurn, ...]:
-    """A seeded choice of at most ``count`` trained messages of the held-out samples."""
-    turns = [
-        HeldOutTurn(item, turn) for item in held_out for turn in renderer.turns(item.conversation)
-    ]
-    if len(turns) > count:
-        turns = random.Random(seed).sample(turns, count)
-    return tuple(turns)
+    """A seeded choice of at most ``count`` trained messages of the held-out samples.
+
+    Every mode gets an equal share, as far as it has so many. A message that ends beyond
+    ``max_tokens`` tokens is none of the run's: training never sees one of its length.
+    """
+    by_mode: dict[str, list[HeldOutTurn]] = {}
+    for item in held_out:
+        fitting = (
+            turn
+            for turn in renderer.turns(item.conversation)
+            if len(renderer.encode(turn.prompt + turn.answer)) <= max_tokens
+        )
+        by_mode.setdefault(item.mode.name, []).extend(HeldOutTurn(item, t) for t in fitting)
+    generator = random.Random(seed)
+    for turns in by_mode.values():
+        generator.shuffle(turns)
+    in_turn = (turn for row in zip_longest(*by_mode.values()) for turn in row if turn is not None)
+    return tuple(islice(in_turn, count))
 
 
 def generate(
@@ -127,7 +144,7 @@ def _reference_nll(
     nll = torch.nn.functional.cross_entropy(
         output.logits[0].float(), ids[0, len(prompt) :], reduction="sum"
     )
-    return float(nll), len(answer)
+    return float(nll.detach()), len(answer)
 
 
 def _generate_batch(

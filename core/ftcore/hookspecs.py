@@ -92,8 +92,8 @@ def ftcore_import_chat(chat: Json) -> Json:  # type: ignore[empty-body]
 def ftcore_markers() -> Sequence[str]:
     """Contributor. The structural markers that this mode writes into learned text.
 
-    Tags as ``"<thought>"``. A sample of any other mode that holds one of them as structure is
-    refused: the model could no longer tell the two modes apart.
+    Tags: ``"<name>"``, ``"</name>"``. In mixed training a sample of any other mode that holds one
+    of them as structure is refused: the model could no longer tell the two modes apart.
     """
     raise NotImplementedError
 
@@ -102,7 +102,8 @@ def ftcore_markers() -> Sequence[str]:
 def ftcore_metrics(predictions: Sequence[Prediction]) -> Mapping[str, float]:
     """Contributor. Figures computed on generated outputs against their references.
 
-    Called once before and once after training, never inside the trainer's loop. ``predictions``
-    may be empty; every figure must be finite then too. Names are lower_snake_case.
+    Called once before and once after training, never inside the trainer's loop. Names are
+    lower_snake_case, figures finite; a figure that has nothing to be computed from is left out
+    (``predictions`` may be empty).
     """
     raise NotImplementedError

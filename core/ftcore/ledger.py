@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import attrs
 from attrs import frozen
 
 from ftcore.files import write_whole
 
-State = Literal["trained", "held_out", "dropped", "refused", "other_mode", "over_max"]
-STATES: tuple[State, ...] = ("trained", "held_out", "dropped", "refused", "other_mode", "over_max")
+State = Literal[
+    "trained", "held_out", "dropped", "refused", "other_mode", "over_max", "balanced_out"
+]
+STATES: tuple[State, ...] = get_args(State)
 
 
 @frozen
@@ -44,6 +46,7 @@ class Totals:
     refused: int
     other_mode: int
     over_max: int
+    balanced_out: int
     examples: int
     tokens: int
     trained_tokens: int

@@ -14,6 +14,7 @@ import attrs
 import pluggy
 
 from ftcore.errors import InputError, PluginError
+from ftcore.origins import translate
 from ftcore.plugins import PluginInfo
 from ftcore.schemata import Validator
 from ftcore.values import (
@@ -35,6 +36,7 @@ CORE_KEYS = ("cognitive_mode", "comment", "notes")
 T = TypeVar("T")
 
 _METRIC = re.compile(r"[a-z][a-z0-9_]*")
+_MARKER = re.compile(r"</?\w[\w.:-]*>")
 
 
 class Mode:
@@ -67,7 +69,7 @@ class Mode:
         problems = self._on_sample("ftcore_sample_schema", sample, self._validator.problems)
         if not problems:
             problems = self._on_sample("ftcore_validate_sample", sample, self._validate)
-        return tuple(_placed(problem, sample) for problem in problems)
+        return placed(problems, sample)
 
     def format(self, sample: Sample, target: Target) -> Conversation:
         """The conversation of a valid sample.
@@ -88,7 +90,8 @@ class Mode:
 
         ``sample`` is the record that the chat was made of; it names the place where one fails.
         """
-        if not self._hook.ftcore_import_chat.get_hookimpls():
+        impls = self._hook.ftcore_import_chat.get_hookimpls()
+        if all(impl.wrapper for impl in impls):
             return chat if "messages" in self.schema.get("properties", {}) else None
         before = json.dumps(chat)
         result = self._call(
@@ -105,8 +108,8 @@ class Mode:
         given = self._call("ftcore_markers", self._hook.ftcore_markers)
         found = [marker for one in reversed(given) for marker in one]
         for marker in found:
-            if not isinstance(marker, str) or not marker.strip():
-                raise self._broken(f"ftcore_markers gave {marker!r}, which is no text")
+            if not isinstance(marker, str) or not _MARKER.fullmatch(marker):
+                raise self._broken(f"ftcore_markers gave {marker!r}, which is no tag as <this>")
         return tuple(dict.fromkeys(found))
 
     def config_defaults(self) -> tuple[tuple[str, Mapping[str, Any] | Path], ...]:
@@ -197,15 +200,17 @@ class Mode:
         )
 
 
-def _placed(problem: Problem, sample: Sample) -> Problem:
-    """The problem with its file and line, and a pointer into the record as it was written."""
-    pointer = problem.pointer
-    head = pointer
-    while head and head not in sample.origins:
-        head = head.rpartition("/")[0]
-    if head in sample.origins:
-        pointer = sample.origins[head] + pointer[len(head) :]
-    return attrs.evolve(problem, pointer=pointer, file=sample.file, line=sample.line)
+def placed(problems: Iterable[Problem], sample: Sample) -> tuple[Problem, ...]:
+    """The problems with file and line, and with pointers into the record as it was written."""
+    return tuple(
+        attrs.evolve(
+            problem,
+            pointer=translate(problem.pointer, sample.origins),
+            file=sample.file,
+            line=sample.line,
+        )
+        for problem in problems
+    )
 
 
 def _conversation_faults(value: object) -> Iterable[str]:

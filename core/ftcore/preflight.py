@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import importlib.util
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import attrs
 
+from ftcore.balance import shares_short
 from ftcore.config import MIXED, ResolvedConfig
 from ftcore.jsontext import did_you_mean
 from ftcore.settings import Settings
@@ -188,30 +189,37 @@ def _schedule(settings: Settings, steps: int, run: str) -> Iterator[Problem]:
             f"warmup_steps={warmup} is {'as long as' if warmup == steps else 'longer than'} the "
             f"run: {run}, so it ends before the learning rate has risen to {rate:g}; the highest "
             f"it reaches is {highest:.3g}",
-            f"--set warmup_steps={max(steps // 10, 0)} would be a tenth of the run",
+            _shorter_warmup(steps),
         )
     elif warmup * 2 > steps:
         yield _warning(
             f"warmup_steps={warmup} is more than half of the run: {run}",
-            f"--set warmup_steps={steps // 10} would be a tenth of the run",
+            _shorter_warmup(steps),
         )
-    if settings.save_checkpoints and settings.save_steps > steps:
+    if settings.save_checkpoints and settings.save_steps >= steps:
+        every = max(steps // 4, 1)
         best = (
             ", and load_best_model_at_end has nothing to choose from"
             if settings.load_best_model_at_end
             else ""
         )
         yield _warning(
-            f"save_steps={settings.save_steps} is beyond the end: {run}, so there is no "
-            f"checkpoint before the end{best}",
-            f"--set save_steps={max(steps // 4, 1)} would give four checkpoints",
+            f"save_steps={settings.save_steps} is not before the end: {run}, so there is no "
+            f"checkpoint on the way{best}",
+            f"--set save_steps={every} would give {_count(math.ceil(steps / every), 'checkpoint')}",
         )
     if settings.logging_steps > steps:
         yield _warning(
-            f"logging_steps={settings.logging_steps} is beyond the end: {run}, so no loss is "
-            "logged on the way",
+            f"logging_steps={settings.logging_steps} is beyond the end: {run}, so only the "
+            "first step is logged",
             f"--set logging_steps={max(steps // 10, 1)}",
         )
+
+
+def _shorter_warmup(steps: int) -> str:
+    if steps < 10:
+        return "--set warmup_steps=0 begins at the full rate"
+    return f"--set warmup_steps={steps // 10} would be a tenth of the run"
 
 
 def requirement_problems(
@@ -248,6 +256,32 @@ def requirement_problems(
             ),
         )
     return ()
+
+
+def share_problems(
+    settings: Settings, counts: Mapping[str, int], small_ok: bool
+) -> tuple[Problem, ...]:
+    """Modes that have less than their share of ``mode_distribution``.
+
+    :param counts: valid samples by mode.
+    :param small_ok: say it as a warning.
+    """
+    key = "dataset_requirements.mode_distribution"
+    wanted = settings.dataset_requirements.mode_distribution
+    return tuple(
+        Problem(
+            f"{_count(counts.get(mode, 0), 'sample')} ({share:.1%}) are of {mode} mode; {key} asks "
+            f"for at least {least:.0%}",
+            hint=(
+                f"give more of them, or --set {key}.{mode}=0"
+                if not counts.get(mode)
+                else "give more of them, or leave out some of the others with --balance, or "
+                f"--set {key}.{mode}=0"
+            ),
+            severity="warning" if small_ok else "error",
+        )
+        for mode, (share, least) in shares_short(counts, wanted).items()
+    )
 
 
 def _named(resolved: ResolvedConfig, *keys: str) -> str:

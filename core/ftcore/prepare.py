@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
+from functools import partial
+from typing import Literal
 
 import numpy as np
 from attrs import field, frozen
@@ -14,7 +15,9 @@ from ftcore.ledger import Entry
 from ftcore.mode import Mode
 from ftcore.packing import pack
 from ftcore.render import Example, Renderer, RenderError, renderer_for
+from ftcore.splits import content_key, held_out
 from ftcore.values import Conversation, Problem, Sample
+from ftcore.windows import windows
 
 
 @frozen
@@ -26,7 +29,7 @@ class Prepared:
     conversation: Conversation
     examples: tuple[Example, ...] = field(repr=False)
     note: str = ""
-    """Which examples of a split conversation were dropped, and why."""
+    """What was left out because the conversation is longer than a model's context, and why."""
 
 
 @frozen
@@ -57,7 +60,9 @@ class DataSet:
     held_out: tuple[Prepared, ...]
     entries: tuple[Entry, ...]
     problems: tuple[Problem, ...]
-    """Samples that this base model's template cannot render; empty unless they are skipped."""
+    """Samples that this base model's template cannot render, or that are too long and refused."""
+    long: int
+    """Samples longer than ``max_seq_length``: dropped, refused, or trained without old turns."""
 
 
 def prepare(
@@ -65,13 +70,14 @@ def prepare(
     tokenizer: PreTrainedTokenizerBase,
     *,
     max_seq_length: int,
+    long_samples: Literal["split", "drop", "refuse"],
     eval_split: float,
     seed: int,
 ) -> DataSet:
     """Formats and renders every sample, and holds a seeded share of them out.
 
-    A sample that no example of at most ``max_seq_length`` tokens holds whole is dropped, never
-    cut. Of a conversation that is split, the examples that fit are kept.
+    No example has more than ``max_seq_length`` tokens and none is cut. A longer sample is split
+    into examples without its oldest turns (:mod:`ftcore.windows`), dropped or refused.
 
     :raises InputError: no sample is left to train on.
     """
@@ -79,30 +85,40 @@ def prepare(
     kept: list[Prepared] = []
     entries: list[Entry] = []
     problems: list[Problem] = []
+    long = 0
     for (sample, mode), conversation in zip(samples, conversations, strict=True):
         try:
             examples = renderer.examples(conversation)
+            length = max(len(example.input_ids) for example in examples)
+            reason = f"{length} tokens, max_seq_length is {max_seq_length}"
+            if length <= max_seq_length:
+                kept.append(Prepared(sample, mode, conversation, examples))
+                continue
+            long += 1
+            if long_samples == "refuse":
+                raise RenderError(f"the sample is too long: {reason}")
+            parts, lost = ((), 0)
+            if long_samples == "split":
+                parts, lost = windows(conversation, partial(_fitting, renderer, max_seq_length))
         except RenderError as error:
             problem = Problem(str(error), file=sample.file, line=sample.line)
             problems.append(problem)
             entries.append(Entry(sample.file, sample.line, "refused", problem.message))
             continue
-        fitting = tuple(e for e in examples if len(e.input_ids) <= max_seq_length)
-        longest = max(len(e.input_ids) for e in examples)
-        reason = f"{longest} tokens, max_seq_length is {max_seq_length}"
-        if fitting:
-            lost = len(examples) - len(fitting)
-            note = f"{lost} of {len(examples)} examples dropped: {reason}" if lost else ""
-            kept.append(Prepared(sample, mode, conversation, fitting, note))
+        if parts:
+            examples = tuple(example for part in parts for example in part)
+            said = f"; {lost} of its answers are longer still and left out" if lost else ""
+            note = f"split into {len(examples)} without its oldest turns: {reason}{said}"
+            kept.append(Prepared(sample, mode, conversation, examples, note))
         else:
             entries.append(Entry(sample.file, sample.line, "dropped", reason))
-    train, held_out = _split(kept, eval_split, seed)
+    train, measured = _split(kept, eval_split, seed)
     if not train:
         raise _nothing_left(len(samples), entries, problems)
     entries += [_entry(item, "trained") for item in train]
-    entries += [_entry(item, "held_out") for item in held_out]
+    entries += [_entry(item, "held_out") for item in measured]
     own = renderer.tokenizer is not tokenizer
-    return DataSet(renderer, own, train, held_out, tuple(entries), tuple(problems))
+    return DataSet(renderer, own, train, measured, tuple(entries), tuple(problems), long)
 
 
 def make_rows(
@@ -117,12 +133,21 @@ def make_rows(
 
 
 def row_columns(rows: Sequence[Row]) -> dict[str, list[list[int]]]:
-    """Rows as the columns that TRL's padding-free collator takes."""
+    """Rows as the columns that TRL's padding-free collator takes, and ``parts`` beside them."""
     return {
         "input_ids": [np.concatenate([e.input_ids for e in row.examples]).tolist() for row in rows],
         "labels": [np.concatenate([e.labels for e in row.examples]).tolist() for row in rows],
+        "parts": [np.concatenate([e.parts for e in row.examples]).tolist() for row in rows],
         "seq_lengths": [[len(e.input_ids) for e in row.examples] for row in rows],
     }
+
+
+def _fitting(
+    renderer: Renderer, max_seq_length: int, conversation: Conversation
+) -> tuple[Example, ...] | None:
+    examples = renderer.examples(conversation)
+    fits = all(len(example.input_ids) <= max_seq_length for example in examples)
+    return examples if fits else None
 
 
 def _format(
@@ -146,9 +171,15 @@ def _uses_tools(conversation: Conversation) -> bool:
 def _split(
     kept: Sequence[Prepared], share: float, seed: int
 ) -> tuple[tuple[Prepared, ...], tuple[Prepared, ...]]:
-    """A seeded share is held out, at least one sample and never all; both keep file order."""
-    count = min(max(1, round(share * len(kept))), len(kept) - 1) if share > 0 and kept else 0
-    chosen = set(random.Random(seed).sample(range(len(kept)), count))
+    """A seeded share of each mode's samples is held out; both halves keep the order of the data."""
+    by_mode: dict[str, list[int]] = {}
+    for index, item in enumerate(kept):
+        by_mode.setdefault(item.mode.name, []).append(index)
+    chosen = {
+        indices[place]
+        for indices in by_mode.values()
+        for place in held_out([content_key(kept[i].sample) for i in indices], share, seed)
+    }
     train = tuple(item for index, item in enumerate(kept) if index not in chosen)
     return train, tuple(item for index, item in enumerate(kept) if index in chosen)
 

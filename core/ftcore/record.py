@@ -51,7 +51,7 @@ class Plugin:
 
 @frozen
 class DataFile:
-    """A data file as it was read."""
+    """A data file (or stdin, or a hub's data set) as it was read."""
 
     path: str
     bytes: int
@@ -76,6 +76,8 @@ class Training:
     trained_tokens: int
     seconds: float
     device: str
+    best_step: int | None = None
+    """Of the checkpoint that was taken for the best; None: the weights of the last step."""
 
 
 @frozen

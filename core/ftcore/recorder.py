@@ -93,7 +93,10 @@ def _is_full(folder: Path, error: BaseException) -> bool:
         if any(word in str(cause) for word in FULL_WORDS):
             return True
         cause = cause.__cause__ or cause.__context__
-    return shutil.disk_usage(folder).free < FULL_BYTES
+    try:
+        return shutil.disk_usage(folder).free < FULL_BYTES
+    except OSError:  # the folder has gone, with its disk perhaps
+        return False
 
 
 def _end_if_possible(recorder: Recorder, state: State, error: str) -> None:

@@ -1,21 +1,20 @@
-"""Reads the user's JSONL into samples that know their file and line, in bounded memory."""
+"""Reads JSON records strictly: a line of JSONL is a sample that knows its place, or a problem."""
 
 from __future__ import annotations
 
+import io
 import json
 import math
-import os
 import re
-import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import Any, Literal, NoReturn, cast
 
 from ftcore.errors import InputError
 from ftcore.values import Problem, Sample
 
 MAX_LINE_BYTES = 16 * 2**20
-"""Longest line that is read. A sample of this size is over a hundred times any context."""
+"""Longest record that is read. A sample of this size is over a hundred times any context."""
 
 MAX_DEPTH = 100
 """Deepest nesting that is read, so that nothing that walks a sample later runs out of stack."""
@@ -27,139 +26,129 @@ BOM = b"\xef\xbb\xbf"
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 CHUNK = 2**16
 
-_NESTING = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
+NESTING = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
+"""Brackets, and strings as a whole, so that brackets inside of them are passed over."""
 
 
-class _RefusedError(ValueError):
-    """Something that JSON parsers let pass and training must not."""
+class RefusedError(ValueError):
+    """Something that parsers let pass and training must not."""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)
         self.hint = hint
 
 
-def find_files(data: Sequence[Path]) -> tuple[Path, ...]:
-    """Checks the files given with ``--data`` before anything is read.
-
-    :raises InputError: a path that does not exist, is no regular file or cannot be read.
-    """
-    for path in data:
-        try:
-            kind = path.stat().st_mode
-        except FileNotFoundError as error:
-            message = f"the data file {path} does not exist"
-            raise InputError(message, "check the path of --data") from error
-        except (OSError, ValueError) as error:  # ValueError: the name holds a NUL
-            reason = getattr(error, "strerror", error)
-            raise InputError(f"the data file {path} cannot be read: {reason}") from error
-        if stat.S_ISDIR(kind):
-            found = sorted(path.glob("*.jsonl"))
-            names = ", ".join(str(p) for p in found[:3])
-            raise InputError(
-                f"{path} is a directory, not a JSONL file",
-                f"name the files in it: {names}" if found else "name a JSONL file",
-            )
-        if not stat.S_ISREG(kind):
-            raise InputError(
-                f"{path} is no regular file", "write the data into a file; they are read twice"
-            )
-        if not os.access(path, os.R_OK):
-            raise InputError(f"the data file {path} cannot be read", "check its permissions")
-    return tuple(data)
-
-
 def read_jsonl(path: Path) -> Iterator[Sample | Problem]:
     """Each line of a JSONL file as a sample, or the problem that keeps it from being one.
 
-    A byte-order mark, CRLF line ends and blank lines are accepted. A file that holds no record
-    at all is a problem at its line 1.
-
-    :raises InputError: the file vanished or cannot be read.
+    :raises InputError: the file is not there or cannot be read.
     """
-    empty = True
     try:
         with path.open("rb") as file:
-            for number, line in enumerate(_lines(file.readline, MAX_LINE_BYTES), start=1):
-                raw = line.removeprefix(BOM) if number == 1 else line
-                if not raw.strip():
-                    continue
-                empty = False
-                yield _parse(raw, str(path), number)
+            yield from jsonl_records(file, str(path))
     except OSError as error:
         raise InputError(f"the data file {path} cannot be read: {error.strerror}") from error
+
+
+def jsonl_records(file: io.BufferedIOBase, name: str) -> Iterator[Sample | Problem]:
+    """Each line of ``file`` as a sample, or the problem that keeps it from being one.
+
+    A byte-order mark, CRLF line ends and blank lines are accepted. A file that holds no record
+    at all is a problem at its line 1.
+    """
+    empty = True
+    for number, line in enumerate(_lines(file, MAX_LINE_BYTES), start=1):
+        raw = line.removeprefix(BOM) if number == 1 else line
+        if not raw.strip():
+            continue
+        empty = False
+        yield parse_record(raw, name, number)
     if empty:
-        yield Problem(
-            "the file holds no record",
-            hint="a JSONL file has one JSON object on each line",
-            file=str(path),
-            line=1,
-        )
+        yield no_record(name, "a JSONL file has one JSON object on each line")
 
 
-def _lines(readline: Any, limit: int) -> Iterator[bytes]:
+def no_record(file: str, hint: str, line: int = 1) -> Problem:
+    """The problem of a file that holds nothing."""
+    return Problem("the file holds no record", hint=hint, file=file, line=line)
+
+
+def _lines(file: io.BufferedIOBase, limit: int) -> Iterator[bytes]:
     """Lines without their ends, of at most ``limit`` + 1 bytes: the rest of one is thrown away."""
-    while line := cast(bytes, readline(limit + 2)):
+    while line := file.readline(limit + 2):
         ended = line.endswith(b"\n")
         yield line.rstrip(b"\r\n")[: limit + 1]
-        while not ended and (rest := cast(bytes, readline(CHUNK))):
+        while not ended and (rest := file.readline(CHUNK)):
             ended = rest.endswith(b"\n")
 
 
-def _parse(raw: bytes, file: str, line: int) -> Sample | Problem:
+def parse_record(
+    raw: bytes, file: str, line: int, column: int = 1, unit: Literal["line", "record"] = "line"
+) -> Sample | Problem:
+    """The sample that ``raw`` holds as JSON, or the problem that keeps it from being one.
+
+    :param column: 1-based column of the file's ``line`` on which ``raw`` begins.
+    :param unit: what ``raw`` is: a line of JSONL, or a record that may run over several lines.
+    """
+
     def problem(message: str, hint: str) -> Problem:
         return Problem(message, hint=hint, file=file, line=line)
 
     if len(raw) > MAX_LINE_BYTES:
+        own = "a line" if unit == "line" else "a record"
         return problem(
-            f"the line is longer than {MAX_LINE_BYTES // 2**20} MiB",
-            "put each sample on a line of its own; no model reads a sample of this length",
+            f"the {unit} is longer than {MAX_LINE_BYTES // 2**20} MiB",
+            f"put each sample on {own} of its own; no model reads a sample of this length",
         )
     try:
         text = raw.decode()
     except UnicodeDecodeError as error:
         encoding = "UTF-16" if raw.startswith(UTF_16) else "latin1"
         return problem(
-            f"byte {error.start + 1} of the line is not UTF-8 (0x{raw[error.start]:02x})",
+            f"byte {error.start + 1} of the {unit} is not UTF-8 (0x{raw[error.start]:02x})",
             f"save the file as UTF-8: iconv -f {encoding} -t utf-8 FILE > NEW",
         )
-    if _nesting(text) > MAX_DEPTH:
+    if nesting(text) > MAX_DEPTH:
         return problem(f"the JSON is nested more than {MAX_DEPTH} deep", "flatten the record")
     try:
-        value = json.loads(
-            text,
-            object_pairs_hook=_unique,
-            parse_constant=_no_constant,
-            parse_float=_float,
-            parse_int=_int,
-        )
-        if "\\u" in text:  # only an escape can smuggle in half of a pair
-            json.dumps(value, ensure_ascii=False).encode()
+        value = cast(object, DECODER.decode(text))
     except json.JSONDecodeError as error:
-        hint = "each line must be one whole JSON object"
-        if line == 1 and text.lstrip().startswith("["):
+        place = f"column {error.colno + column - 1}"
+        if error.lineno > 1:
+            place = f"line {line + error.lineno - 1}, column {error.colno}"
+        hint = f"each {unit} must be one whole JSON object"
+        if unit == "line" and line == 1 and text.lstrip().startswith("["):
             hint = "this looks like a JSON array; JSONL has one object on each line, no brackets"
-        return problem(f"broken JSON at column {error.colno}: {error.msg}", hint)
-    except UnicodeEncodeError:
+        return problem(f"broken JSON at {place}: {error.msg}", hint)
+    except RefusedError as error:
+        return problem(str(error), error.hint)
+    if "\\u" in text and has_half_pair(value):  # only an escape can smuggle in half of a pair
         return problem(
             "a string holds half of a surrogate pair (\\ud800-\\udfff), which is no character",
             "write the character itself, or both halves of the pair",
         )
-    except _RefusedError as error:
-        return problem(str(error), error.hint)
     if not isinstance(value, dict):
         return problem(
             f"a sample must be a JSON object, this is {_kind(value)}",
-            "each line must be one whole JSON object: {…}",
+            f"each {unit} must be one whole JSON object: {{…}}",
         )
     return Sample(cast("dict[str, Any]", value), file, line)
 
 
-def _nesting(text: str) -> int:
+def has_half_pair(value: object) -> bool:
+    """Whether a JSON value holds half of a surrogate pair, in a key or a text."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def nesting(text: str) -> int:
     """How deep brackets outside of strings are nested, in a text that may be broken."""
     if text.count("{") + text.count("[") <= MAX_DEPTH:
         return 0
     depth = deepest = 0
-    for match in _NESTING.finditer(text):
+    for match in NESTING.finditer(text):
         match match[0]:
             case "{" | "[":
                 depth += 1
@@ -192,19 +181,19 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: set[str] = set()
         for key, _ in pairs:
             if key in seen:
-                raise _RefusedError(f"the key {key!r} stands twice", "keep one of its values")
+                raise RefusedError(f"the key {key!r} stands twice", "keep one of its values")
             seen.add(key)
     return result
 
 
 def _no_constant(constant: str) -> NoReturn:
-    raise _RefusedError(f"{constant} is not JSON", "use null or a number")
+    raise RefusedError(f"{constant} is not JSON", "use null or a number")
 
 
 def _float(digits: str) -> float:
     value = float(digits)
     if not math.isfinite(value):
-        raise _RefusedError(
+        raise RefusedError(
             f"the number {digits[:40]} is too large", "no float reaches beyond 1.8e308"
         )
     return value
@@ -213,5 +202,11 @@ def _float(digits: str) -> float:
 def _int(digits: str) -> int:
     if len(digits) > MAX_DIGITS:
         message = f"a number of {len(digits)} digits is too long"
-        raise _RefusedError(message, "put quotes around it to keep it as a text")
+        raise RefusedError(message, "put quotes around it to keep it as a text")
     return int(digits)
+
+
+DECODER = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_float, parse_int=_int
+)
+"""Python's parser without what it lets pass; raises :class:`RefusedError` for that."""

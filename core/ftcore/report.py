@@ -23,9 +23,14 @@ def figures(record: RunRecord) -> list[tuple[str, str, str]]:
         if name in after.loss_by_part:
             pair = before.loss_by_part[name], after.loss_by_part[name]
             rows.append((f"  of {name.replace('_', ' ')}", f"{pair[0]:.3f}", f"{pair[1]:.3f}"))
-    for name, value in before.metrics.items():
-        rows.append((name.replace("_", " "), f"{value:.3f}", f"{after.metrics[name]:.3f}"))
+    for name in dict.fromkeys((*before.metrics, *after.metrics)):
+        pair = before.metrics.get(name), after.metrics.get(name)
+        rows.append((name.replace("_", " "), _figure(pair[0]), _figure(pair[1])))
     return rows
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
 
 
 def facts(record: RunRecord, folder: Path) -> list[tuple[str, str]]:
@@ -36,6 +41,8 @@ def facts(record: RunRecord, folder: Path) -> list[tuple[str, str]]:
     if record.training:
         t = record.training
         rows.append(("tokens", f"{t.trained_tokens:,} trained of {t.tokens:,} in {t.steps} steps"))
+        if t.best_step is not None and t.best_step != t.steps:
+            rows.append(("best model", f"the checkpoint of step {t.best_step}"))
     gguf = record.artifact("gguf")
     if gguf:
         rows.append(

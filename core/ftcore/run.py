@@ -8,9 +8,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import frozen
 
 from ftcore.base_models import load_model, load_tokenizer, resolve_base_model
 from ftcore.checks import (
@@ -18,16 +18,18 @@ from ftcore.checks import (
     check_config,
     check_count,
     check_disk,
+    check_lengths,
     check_samples,
+    check_tokenizer,
     stop_or_skip,
 )
-from ftcore.config import ResolvedConfig, mode_named_by, resolve
-from ftcore.errors import FtcoreError, InputError
-from ftcore.files import sha256, write_whole
+from ftcore.config import ResolvedConfig
+from ftcore.errors import FtcoreError
+from ftcore.files import write_whole
 from ftcore.ledger import Entry, totals, write_ledger
 from ftcore.mode import Mode
 from ftcore.model_folder import MODEL, merged_in_fp32, save_model
-from ftcore.plugins import installed_plugins, open_mode
+from ftcore.plugins import installed_plugins
 from ftcore.preflight import schedule_warnings
 from ftcore.progress import Progress
 from ftcore.record import (
@@ -40,10 +42,14 @@ from ftcore.record import (
     library_versions,
 )
 from ftcore.recorder import Recorder, now, recorded
-from ftcore.samples import collect_samples
+from ftcore.request import Request, filtered_modes, find_data, open_modes, resolve_settings
+from ftcore.samples import Collected, balance_samples, collect_samples
 from ftcore.settings import Settings
+from ftcore.shapes import check_importing
+from ftcore.shapes.importing import NATIVE
+from ftcore.sources import Source
 from ftcore.values import Problem
-from ftcore.workspace import new_run_folder, profile, profile_files
+from ftcore.workspace import check_output, new_run_folder, profile
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -55,23 +61,6 @@ if TYPE_CHECKING:
 CERTIFICATE = "certificate.json"
 PROVEN_CONVERSATIONS = 8
 """Conversations of the run that the certificate looks at."""
-
-
-@frozen
-class Request:
-    """What a person asks of a run; everything else is a setting."""
-
-    workspace: Path
-    mode: str | None = None
-    data: tuple[Path, ...] = ()
-    demo: bool = False
-    username: str | None = None
-    allow_small: bool = False
-    config_file: Path | None = None
-    overrides: tuple[str, ...] = ()
-    flags: Mapping[str, tuple[str, Any]] = field(factory=dict[str, tuple[str, Any]])
-    output: Path | None = None
-    disabled: frozenset[str] = frozenset()
 
 
 @frozen
@@ -93,10 +82,23 @@ def train(request: Request, progress: Progress) -> Run:
     resolved = resolve_settings(request, modes)
     settings = resolved.settings
     check_config(resolved, progress)
-    modes = _filtered(modes, settings.dataset_requirements.mode_filter)
-    files = _data_files(request, modes)
+    modes = filtered_modes(modes, settings.dataset_requirements.mode_filter)
+    runs = profile(request.workspace, request.username).runs
+    check_output(request.output or runs, new=request.output is not None)
+    check_importing(request.importing, modes.values())
+    sources = find_data(request, modes)
     known = [info.name for info in installed_plugins(request.disabled) if info.kind == "mode"]
-    collected = collect_samples(modes, files, known_modes=known, limit=settings.max_samples)
+    collected = collect_samples(
+        modes,
+        sources,
+        known_modes=known,
+        importing=request.importing,
+        limit=settings.max_samples,
+        in_turn=request.demo,
+    )
+    _say_shapes(collected, progress)
+    if settings.balance:
+        collected = _balanced(collected, settings, progress)
     check_samples(collected, settings, small_ok=request.allow_small, progress=progress)
     base = resolve_base_model(settings.base_model, request.workspace)
     size = check_base_model(base, settings)
@@ -110,10 +112,13 @@ def train(request: Request, progress: Progress) -> Run:
 
     quieten()
 
+    tokenizer = load_tokenizer(base)
+    check_tokenizer(tokenizer, base, settings)
     data = prepare(
         collected.samples,
-        load_tokenizer(base),
+        tokenizer,
         max_seq_length=settings.max_seq_length,
+        long_samples=settings.long_samples,
         eval_split=settings.eval_split,
         seed=settings.seed,
     )
@@ -130,10 +135,9 @@ def train(request: Request, progress: Progress) -> Run:
     for problem in warnings:
         progress.warn(problem)
 
-    runs = profile(request.workspace, request.username).runs
     check_disk(request.output or runs, size, settings)
     folder = new_run_folder(runs, tuple(modes), request.output)
-    record = _new_record(folder, modes, resolved, base.reference, files, ledger, data, warnings)
+    record = _new_record(folder, modes, resolved, base.reference, sources, ledger, data, warnings)
     with recorded(folder, record) as recorder:
         write_ledger(folder / "ledger.jsonl", sorted(ledger, key=lambda e: (e.file, e.line)))
         recorder.add("ledger", folder / "ledger.jsonl")
@@ -150,14 +154,27 @@ def train(request: Request, progress: Progress) -> Run:
             part_labels=data.renderer.part_labels,
             autocast=autocast(settings),
         )
-        turns = choose_turns(data.held_out, data.renderer, settings.eval_samples, settings.seed)
+        turns = choose_turns(
+            data.held_out,
+            data.renderer,
+            count=settings.eval_samples,
+            max_tokens=settings.max_seq_length,
+            seed=settings.seed,
+        )
         measure = partial(_measure, loss_of, data, modes, turns, settings, progress)
         before, said_before = measure(model)
 
         progress.stage(f"Training: {len(data.train)} samples, {steps} steps")
-        tokenizer = data.renderer.tokenizer
         trained = train_model(
-            model, tokenizer, rows, held_out_rows, settings, folder, loss_of, progress
+            model,
+            data.renderer.tokenizer,
+            rows,
+            held_out_rows,
+            data.renderer.part_labels,
+            settings,
+            folder,
+            loss_of,
+            progress,
         )
         recorder.add("log", folder / "log.jsonl")
 
@@ -174,6 +191,7 @@ def train(request: Request, progress: Progress) -> Run:
                 trained_tokens=trained.trained_tokens,
                 seconds=round(trained.seconds, 3),
                 device=device(),
+                best_step=trained.best_step,
             ),
         )
 
@@ -192,71 +210,26 @@ def train(request: Request, progress: Progress) -> Run:
     return Run(folder, recorder.record)
 
 
-def chosen_mode(request: Request) -> str | None:
-    """The one mode that ``--mode`` or the configuration file names; None for mixed training."""
-    if request.mode is None and request.config_file is not None:
-        return mode_named_by(request.config_file)
-    return request.mode
+def _say_shapes(collected: Collected, progress: Progress) -> None:
+    """Says which foreign shapes the data have and which of their keys nothing reads."""
+    if set(collected.shapes) - {NATIVE}:
+        counts = ", ".join(f"{count:,} {shape}" for shape, count in collected.shapes.items())
+        progress.note(f"shapes of the records: {counts}")
+    for note, count in collected.notes.items():
+        progress.note(f"{count:,} records: {note}")
+    if collected.ignored:
+        keys = ", ".join(f"{key} ({count:,})" for key, count in collected.ignored.items())
+        progress.note(f"keys that nothing reads, and in how many records: {keys}")
 
 
-def open_modes(request: Request) -> dict[str, Mode]:
-    """The chosen mode, or all installed ones for mixed training.
-
-    :raises PluginError: one of them cannot be used.
-    """
-    name = chosen_mode(request)
-    if name is not None:
-        return {name: open_mode(name, request.disabled)}
-    names = [info.name for info in installed_plugins(request.disabled) if info.kind == "mode"]
-    if not names:
-        raise InputError("no mode is installed or allowed", "see `ftcore plugins`")
-    return {name: open_mode(name, request.disabled) for name in names}
-
-
-def resolve_settings(request: Request, modes: Mapping[str, Mode]) -> ResolvedConfig:
-    """The settings of a run, each with its origin.
-
-    :raises ProblemsError: with all problems of all files and flags.
-    """
-    name = chosen_mode(request)
-    return resolve(
-        mode=name,
-        mode_defaults=modes[name].config_defaults() if name else (),
-        workspace=request.workspace,
-        demo=request.demo,
-        config_file=request.config_file,
-        overrides=request.overrides,
-        flags=request.flags,
-    )
-
-
-def _filtered(modes: dict[str, Mode], only: str | None) -> dict[str, Mode]:
-    """The modes that ``dataset_requirements.mode_filter`` leaves.
-
-    :raises InputError: it names none of them.
-    """
-    if only is None:
-        return modes
-    if only not in modes:
-        raise InputError(
-            f"dataset_requirements.mode_filter is {only!r}, which is no mode of this run",
-            f"modes of this run: {', '.join(modes)}",
-        )
-    return {only: modes[only]}
-
-
-def _data_files(request: Request, modes: Mapping[str, Mode]) -> tuple[Path, ...]:
-    if request.demo:
-        return tuple(mode.examples() for mode in modes.values())
-    if request.data:
-        return request.data
-    data = profile(request.workspace, request.username).data
-    if data is None:
-        raise InputError(
-            "there is nothing to train on",
-            "name your data with --data FILE or --username NAME, or try --demo",
-        )
-    return profile_files(data)
+def _balanced(collected: Collected, settings: Settings, progress: Progress) -> Collected:
+    minimums = settings.dataset_requirements.mode_distribution
+    balanced = balance_samples(collected, minimums, settings.seed)
+    if not balanced.samples and collected.samples:
+        return collected  # a mode has no sample at all: what to do is said where shares are checked
+    out = len(collected.samples) - len(balanced.samples)
+    progress.note(f"--balance leaves out {out:,} of {len(collected.samples):,} samples")
+    return balanced
 
 
 def _say_what_rendering_did(data: DataSet, settings: Settings, progress: Progress) -> None:
@@ -266,12 +239,7 @@ def _say_what_rendering_did(data: DataSet, settings: Settings, progress: Progres
             "the base model's chat template does not support what the samples need; ftcore's "
             "takes its place and is saved with the tokenizer and in the GGUF"
         )
-    dropped = sum(entry.state == "dropped" for entry in data.entries)
-    if dropped:
-        progress.note(
-            f"{dropped} samples are longer than max_seq_length={settings.max_seq_length} and "
-            "are left out, the ledger names them"
-        )
+    check_lengths(data, settings, progress)
 
 
 def _new_record(
@@ -279,7 +247,7 @@ def _new_record(
     modes: Mapping[str, Mode],
     resolved: ResolvedConfig,
     base_model: str,
-    files: Sequence[Path],
+    sources: Sequence[Source],
     ledger: Sequence[Entry],
     data: DataSet,
     warnings: Sequence[Problem],
@@ -294,7 +262,7 @@ def _new_record(
         settings={k: Setting(v.value, str(v.origin)) for k, v in resolved.values.items()},
         versions=library_versions(),
         plugins=tuple(Plugin(i.name, i.kind, i.distribution, i.version) for i in plugins.values()),
-        data=tuple(DataFile(str(f), f.stat().st_size, sha256(f)) for f in files),
+        data=tuple(DataFile(s.name, s.digest.bytes, s.digest.hexdigest()) for s in sources),
         ledger=totals(ledger),
         own_chat_template=data.own_template,
         warnings=tuple(str(problem) for problem in warnings),

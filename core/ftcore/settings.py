@@ -47,6 +47,8 @@ class Settings:
     per_device_train_batch_size: int
     gradient_accumulation_steps: int
     max_seq_length: int
+    long_samples: Literal["split", "drop", "refuse"]
+    long_samples_limit: float
     packing: bool
     optim: str
     weight_decay: float
@@ -62,6 +64,7 @@ class Settings:
     lora_target_modules: str | tuple[str, ...]
     seed: int
     max_samples: int | None
+    balance: bool
     eval_split: float
     eval_samples: int
     max_new_tokens: int

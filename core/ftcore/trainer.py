@@ -25,13 +25,18 @@ from transformers import (
     TrainingArguments,
 )
 from trl.trainer.sft_config import SFTConfig
-from trl.trainer.sft_trainer import SFTTrainer
+from trl.trainer.sft_trainer import DataCollatorForLanguageModeling, SFTTrainer
 
 from ftcore.errors import FtcoreError
 from ftcore.evaluate import Autocast, Loss
 from ftcore.prepare import Row, row_columns
 from ftcore.progress import Progress
+from ftcore.render import IGNORE
 from ftcore.settings import Settings
+
+OVERFLOWING_STEPS = 48
+"""Steps of fp16 whose gradients may all overflow: the loss scale begins at 2**16 and is halved by
+each, and 2**-24 is the smallest number there is."""
 
 LOGGED = ("loss", "learning_rate", "grad_norm", "eval_loss", "tokens_per_second")
 
@@ -45,7 +50,9 @@ class Trained:
     tokens: int
     """Tokens that went through the model, prompts included."""
     trained_tokens: int
-    """Of those, the ones that carry a label."""
+    """Of those, the ones that carry a label. Both are counted as they are trained on."""
+    best_step: int | None
+    """The step of the checkpoint that was taken for the best; None: the last step's weights."""
     seconds: float
     log: tuple[Mapping[str, float], ...] = field(repr=False)
     """One entry per logged step: step, epoch, loss, learning_rate, grad_norm, tokens_per_second."""
@@ -76,6 +83,7 @@ def train_model(
     tokenizer: PreTrainedTokenizerBase,
     rows: Sequence[Row],
     held_out: Sequence[Row],
+    part_labels: Sequence[str],
     settings: Settings,
     folder: Path,
     evaluate: Callable[[PreTrainedModel], Loss],
@@ -99,7 +107,10 @@ def train_model(
         callbacks=[watcher],
         peft_config=_lora(settings) if settings.training_mode == "lora" else None,
     )
+    # nothing is padded, so it does not matter with what; TRL takes no other collator at once
+    trainer.data_collator = PartsCollator(pad_token_id=0, padding_free=True)
     trainer.measure = evaluate
+    trainer.watch_parts(part_labels)
     trainer.remove_callback(PrinterCallback)
     started = time.monotonic()
     trainer.train()
@@ -108,12 +119,13 @@ def train_model(
     if settings.training_mode == "lora" and not settings.load_in_8bit:
         trained = trained.merge_and_unload()
     refuse_non_finite(trained)
-    epochs = float(trainer.state.epoch)  # with a fraction asked for, the last step ends later
+    best = trainer.state.best_global_step if trainer.args.load_best_model_at_end else None
     return Trained(
         cast(PreTrainedModel, trained),
         int(trainer.state.global_step),
-        round(sum(row.tokens for row in rows) * epochs),
-        round(sum(row.trained_tokens for row in rows) * epochs),
+        trainer.tokens,
+        int(trainer.trained_tokens),
+        int(best) if best else None,
         seconds,
         tuple(watcher.log),
     )
@@ -166,6 +178,7 @@ def sft_config(settings: Settings, folder: Path, *, evaluates: bool) -> SFTConfi
         use_cpu=device() == "cpu",
         # the rows are finished: TRL neither tokenizes, masks, packs nor cuts them
         dataset_kwargs={"skip_prepare_dataset": True},
+        remove_unused_columns=False,
         padding_free=True,
         packing=False,
         max_length=None,
@@ -174,10 +187,65 @@ def sft_config(settings: Settings, folder: Path, *, evaluates: bool) -> SFTConfi
     )
 
 
+class PartsCollator(DataCollatorForLanguageModeling):
+    """TRL's collator, which lays rows end to end, and the part labels of their tokens beside."""
+
+    def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
+        """A batch; ``parts`` is int64 of the shape of ``labels``, -1 where nothing is trained."""
+        batch = super().torch_call(examples)
+        batch["parts"] = torch.tensor([[p for example in examples for p in example["parts"]]])
+        return batch
+
+
 class _Trainer(SFTTrainer):
-    """TRL's trainer with ftcore's own evaluation loss: by token, not by batch."""
+    """TRL's trainer with ftcore's own evaluation loss (by token, not by batch) and loss by part."""
 
     measure: Callable[[PreTrainedModel], Loss] | None = None
+    tokens = 0
+    trained_tokens: int | torch.Tensor = 0
+
+    def watch_parts(self, labels: Sequence[str]) -> None:
+        """Adds the loss of each part to the log, out of what TRL computes anyway."""
+        trainer: Any = self
+        self._labels = tuple(labels)
+        self._sums = torch.zeros(2, len(labels), dtype=torch.float64, device=trainer.model.device)
+        self._seen: Any = None
+
+        def keep(_: object, __: object, output: Any) -> None:
+            self._seen = output
+
+        trainer.model.register_forward_hook(keep)
+
+    def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        # of a token and the label that it predicts, the label's part counts
+        parts = inputs.pop("parts")[:, 1:]
+        compute: Any = super().compute_loss
+        loss = compute(model, inputs, *args, **kwargs)
+        nll, trained = -self._seen.log_probs.detach().double(), parts >= 0
+        self._seen = None
+        places = parts.clamp(min=0).flatten()
+        for sums, values in zip(self._sums, (nll * trained, trained.double()), strict=True):
+            sums.index_add_(0, places, values.flatten())
+        return loss
+
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        if "loss" in logs:
+            sums, counts = cast("list[list[float]]", self._sums.tolist())  # pyright: ignore
+            self._sums.zero_()
+            logs |= {
+                f"loss_{label}": total / count
+                for label, total, count in zip(self._labels, sums, counts, strict=True)
+                if count
+            }
+        write: Any = super().log
+        write(logs, *args, **kwargs)
+
+    def training_step(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
+        self.tokens += inputs["input_ids"].numel()  # rows lie end to end, without padding
+        # summed on the device, which is never waited for
+        self.trained_tokens = self.trained_tokens + (inputs["labels"] != IGNORE).sum()
+        step: Any = super().training_step  # pyright: ignore
+        return step(model, inputs, *args, **kwargs)
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         assert self.measure is not None
@@ -205,6 +273,7 @@ class _Watcher(TrainerCallback):
         self._time = time.monotonic()
         self._tokens = 0.0
         self._latest = ""
+        self._overflowing_since: int | None = None
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
@@ -234,23 +303,34 @@ class _Watcher(TrainerCallback):
         entry |= {
             name: value
             for name, value in given.items()
-            if name in LOGGED or name.startswith("eval_loss_")
+            if name in LOGGED or name.startswith(("loss_", "eval_loss_"))
         }
         self.log.append(entry)
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
-        # with fp16 a gradient that overflows is skipped and the loss scale halved: no divergence
-        checked = ("loss", "eval_loss") if args.fp16 else ("loss", "eval_loss", "grad_norm")
-        for name in checked:
-            if not math.isfinite(entry.get(name, 0.0)):
+        for name in ("loss", "eval_loss", "grad_norm"):
+            if math.isfinite(entry.get(name, 0.0)):
+                continue
+            if name != "grad_norm" or not args.fp16 or self._overflows_for_long(state):
                 raise FtcoreError(
                     f"the {name} became {entry[name]} at step {state.global_step}: "
                     "the run diverged",
                     "halve the learning rate and warm up longer: "
                     f"--set learning_rate={args.learning_rate / 2:g} --set warmup_steps=200",
                 )
+        if math.isfinite(entry.get("grad_norm", math.nan)):
+            self._overflowing_since = None
         self._latest = _summary(entry)
         self._progress.advance(state.global_step, state.max_steps, self._latest)
+
+    def _overflows_for_long(self, state: TrainerState) -> bool:
+        """With fp16 a step whose gradient overflows is skipped and the loss scale halved.
+
+        That is no divergence, unless it goes on when the scale has nothing left to halve.
+        """
+        if self._overflowing_since is None:
+            self._overflowing_since = state.global_step
+        return state.global_step - self._overflowing_since >= OVERFLOWING_STEPS
 
     def _add_rate(self, given: dict[str, float]) -> None:
         now, tokens = time.monotonic(), given.get("num_tokens", 0.0)

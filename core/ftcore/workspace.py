@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 from collections.abc import Sequence
@@ -53,6 +54,38 @@ def profile_files(data: Path) -> tuple[Path, ...]:
     return files
 
 
+def check_output(folder: Path, *, new: bool) -> None:
+    """Refuses a place for a run before anything is read that could take long.
+
+    :param folder: the run's own folder if ``new``, otherwise the one that runs lie in.
+    :raises InputError: ``folder`` is to be new and is there, or a file stands in its way.
+    :raises FtcoreError: nothing can be written there.
+    """
+    try:
+        if new and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise InputError(
+                f"the output {folder} exists already", "name a new folder with --output"
+            )
+        there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        if not there.is_dir():
+            raise InputError(
+                f"the output {folder} cannot be made: {there} is a file",
+                "name another folder with --output",
+            )
+        writable = os.access(there, os.W_OK | os.X_OK)
+    except (OSError, ValueError) as error:  # ValueError: the name holds a NUL
+        raise _cannot_write(folder, getattr(error, "strerror", error)) from error
+    if not writable:
+        raise _cannot_write(folder, f"no permission to write in {there}")
+
+
+def _cannot_write(folder: Path, why: object) -> FtcoreError:
+    return FtcoreError(
+        f"the run's folder {folder} cannot be written: {why}",
+        "choose another place with --output DIR",
+    )
+
+
 def new_run_folder(runs: Path, modes: Sequence[str], output: Path | None) -> Path:
     """Makes the folder of a new run: ``output``, or ``runs/<date>-<mode>-<short id>``.
 
@@ -65,18 +98,12 @@ def new_run_folder(runs: Path, modes: Sequence[str], output: Path | None) -> Pat
         folder = runs / name
     else:
         folder = output
+    check_output(folder, new=True)
     try:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise InputError(
-                f"the output {folder} exists already", "name a new folder with --output"
-            )
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".writable"
         probe.touch()
         probe.unlink()
     except (OSError, ValueError) as error:  # ValueError: the name holds a NUL
-        raise FtcoreError(
-            f"the run's folder {folder} cannot be written: {getattr(error, 'strerror', error)}",
-            "choose another place with --output DIR",
-        ) from error
+        raise _cannot_write(folder, getattr(error, "strerror", error)) from error
     return folder

@@ -11,6 +11,7 @@ from typing import cast
 from ftcore import hookimpl
 from ftcore.values import Conversation, Json, Prediction, Problem, Target
 from ftcore_agent.formatting import MARKERS, format_sample
+from ftcore_agent.importing import import_chat
 from ftcore_agent.metrics import metrics
 from ftcore_agent.validation import validate
 
@@ -44,8 +45,14 @@ def ftcore_validate_sample(sample: Json) -> Sequence[Problem]:
 
 @hookimpl
 def ftcore_markers() -> Sequence[str]:
-    """The tags in which models write reasoning and calls; a chat template writes them, no sample."""
+    """The tags around reasoning and calls; chat templates write them, samples do not."""
     return MARKERS
+
+
+@hookimpl
+def ftcore_import_chat(chat: Json) -> Json:
+    """Results get the ids of the calls that they answer."""
+    return import_chat(chat)
 
 
 @hookimpl

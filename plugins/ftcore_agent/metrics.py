@@ -10,7 +10,7 @@ from ftcore_agent.tool_schemas import argument_faults
 
 
 def metrics(predictions: Sequence[Prediction]) -> dict[str, float]:
-    """Shares between 0 and 1; 0 where the denominator is empty.
+    """Shares between 0 and 1; one whose denominator is empty is left out.
 
     ``call_decision``
         of all predictions: calls something exactly where the reference does.
@@ -32,7 +32,7 @@ def metrics(predictions: Sequence[Prediction]) -> dict[str, float]:
     pairs = list(zip(predictions, readings, strict=True))
     attempts = [(p, reading) for p, reading in pairs if reading.attempted]
     expected = [(p, reading) for p, reading in pairs if p.reference.tool_calls]
-    return {
+    figures = {
         "call_decision": _share(r.attempted == bool(p.reference.tool_calls) for p, r in pairs),
         "valid_json": _share(r.broken == 0 for _, r in attempts),
         "known_tool": _share(_all_known(r, p.tools) for p, r in attempts),
@@ -40,11 +40,12 @@ def metrics(predictions: Sequence[Prediction]) -> dict[str, float]:
         "exact_call": _share(_same_calls(r, p.reference) for p, r in expected),
         "ended": _share(p.ended for p in predictions),
     }
+    return {name: share for name, share in figures.items() if share is not None}
 
 
-def _share(outcomes: Iterable[bool]) -> float:
+def _share(outcomes: Iterable[bool]) -> float | None:
     counted = list(outcomes)
-    return sum(counted) / len(counted) if counted else 0.0
+    return sum(counted) / len(counted) if counted else None
 
 
 def _functions(tools: Sequence[Json]) -> dict[str, Json]:

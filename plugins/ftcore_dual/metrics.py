@@ -18,7 +18,7 @@ LEAK_WORDS = 8
 
 
 def metrics(predictions: Sequence[Prediction]) -> dict[str, float]:
-    """Finite figures; 0 where the denominator is empty. All but ``thought_words`` are shares.
+    """Figures, each left out where there is nothing to count. All but ``thought_words`` are shares.
 
     ``well_formed``
         of all predictions: one thought and then one world, both sound, and nothing else; in the
@@ -37,7 +37,7 @@ def metrics(predictions: Sequence[Prediction]) -> dict[str, float]:
     """
     scored = [_Scored(p, read_reply(p.text, world_only=is_inverted(p.sample))) for p in predictions]
     thoughts = [s.reply.thought for s in scored if s.reply.thought is not None]
-    return {
+    figures = {
         "well_formed": _mean(s.reply.well_formed for s in scored),
         "thought_words": _mean(len(thought.split()) for thought in thoughts),
         "exact_answer": _mean(
@@ -48,6 +48,7 @@ def metrics(predictions: Sequence[Prediction]) -> dict[str, float]:
         "thought_leak": _mean(_leaks(s.reply, s.prediction.sample) for s in scored),
         "ended": _mean(p.ended for p in predictions),
     }
+    return {name: mean for name, mean in figures.items() if mean is not None}
 
 
 @frozen
@@ -56,9 +57,9 @@ class _Scored:
     reply: Reply
 
 
-def _mean(values: Iterable[float]) -> float:
+def _mean(values: Iterable[float]) -> float | None:
     counted = list(values)
-    return sum(counted) / len(counted) if counted else 0.0
+    return sum(counted) / len(counted) if counted else None
 
 
 def _reference_answer(prediction: Prediction) -> str | None:

@@ -11,6 +11,7 @@ from typing import cast
 from ftcore import hookimpl
 from ftcore.values import Conversation, Json, Prediction, Problem, Target
 from ftcore_emulation.formatting import MARKERS, format_sample
+from ftcore_emulation.importing import import_chat
 from ftcore_emulation.metrics import metrics
 from ftcore_emulation.validation import validate
 
@@ -46,6 +47,12 @@ def ftcore_validate_sample(sample: Json) -> Sequence[Problem]:
 def ftcore_markers() -> Sequence[str]:
     """The role tags that older collections wrote as text."""
     return MARKERS
+
+
+@hookimpl
+def ftcore_import_chat(chat: Json) -> Json:
+    """The assistant is the persona; tools that nobody calls are left out."""
+    return import_chat(chat)
 
 
 @hookimpl

@@ -17,7 +17,7 @@ _WORD = re.compile(r"\w(?:\S*\w)?")
 
 
 def metrics(predictions: Sequence[Prediction]) -> dict[str, float]:
-    """Figures of the generated replies; each is 0 where there is nothing to count.
+    """Figures of the generated replies, each left out where there is nothing to count.
 
     ``log_likelihood``
         of the references' tokens, the mean in nats a token (at most 0, higher is better); of
@@ -36,7 +36,7 @@ def metrics(predictions: Sequence[Prediction]) -> dict[str, float]:
     A word is what stands between white space, without punctuation around it and without case.
     """
     replies = [words(prediction.text) for prediction in predictions]
-    return {
+    figures = {
         "log_likelihood": _log_likelihood(predictions),
         "reply_length_distance": _distance(
             [len(reply) for reply in replies],
@@ -47,6 +47,7 @@ def metrics(predictions: Sequence[Prediction]) -> dict[str, float]:
         "distinct_2": _distinct(pair for reply in replies for pair in pairwise(reply)),
         "ended": _share(prediction.ended for prediction in predictions),
     }
+    return {name: figure for name, figure in figures.items() if figure is not None}
 
 
 def words(text: str) -> list[str]:
@@ -54,7 +55,7 @@ def words(text: str) -> list[str]:
     return _WORD.findall(text.casefold())
 
 
-def _log_likelihood(predictions: Sequence[Prediction]) -> float:
+def _log_likelihood(predictions: Sequence[Prediction]) -> float | None:
     nats = 0.0
     count = 0
     for prediction in predictions:
@@ -63,20 +64,20 @@ def _log_likelihood(predictions: Sequence[Prediction]) -> float:
             worst = WORST * tokens
             nats += min(max(nll, 0.0), worst) if math.isfinite(nll) else worst
             count += tokens
-    return -nats / count if count else 0.0
+    return -nats / count if count else None
 
 
-def _distance(left: Sequence[int], right: Sequence[int]) -> float:
+def _distance(left: Sequence[int], right: Sequence[int]) -> float | None:
     """The first Wasserstein distance of two samples of the same size: of their sorted pairs."""
     gaps = [abs(a - b) for a, b in zip(sorted(left), sorted(right), strict=True)]
-    return sum(gaps) / len(gaps) if gaps else 0.0
+    return sum(gaps) / len(gaps) if gaps else None
 
 
-def _distinct(items: Iterable[object]) -> float:
+def _distinct(items: Iterable[object]) -> float | None:
     counted = list(items)
-    return len(set(counted)) / len(counted) if counted else 0.0
+    return len(set(counted)) / len(counted) if counted else None
 
 
-def _share(outcomes: Iterable[bool]) -> float:
+def _share(outcomes: Iterable[bool]) -> float | None:
     counted = list(outcomes)
-    return sum(counted) / len(counted) if counted else 0.0
+    return sum(counted) / len(counted) if counted else None

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
 import attrs
 import pytest
 import torch
 from transformers import get_scheduler
 
 from ftcore.config import ResolvedConfig, resolve
-from ftcore.preflight import check_settings, requirement_problems, schedule_warnings
+from ftcore.preflight import (
+    check_settings,
+    requirement_problems,
+    schedule_warnings,
+    share_problems,
+)
 from ftcore.settings import Settings, setting_schemas
 
 
@@ -127,8 +134,40 @@ def test_saving_and_logging_beyond_the_end_are_said_with_the_numbers(settings):
     assert "6 steps" in warnings[0]
     assert "load_best_model_at_end has nothing to choose from" in warnings[0]
     assert "logging_steps=10" in warnings[1]
-    settings = attrs.evolve(settings, save_steps=6, logging_steps=6)
+    settings = attrs.evolve(settings, save_steps=5, logging_steps=6)
     assert schedule_warnings(settings, 64, 6) == ()
+    (only_at_the_end,) = schedule_warnings(attrs.evolve(settings, save_steps=6), 64, 6)
+    assert "no checkpoint on the way" in only_at_the_end.message
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 4, 5, 9, 10, 103])
+def test_the_numbers_in_the_hints_of_short_runs_are_true(settings, steps):
+    settings = attrs.evolve(settings, warmup_steps=200)
+    warmup, save, *_ = (warning.hint for warning in schedule_warnings(settings, 64, steps))
+    every, count = (int(number) for number in re.findall(r"\d+", save))
+    assert count == len({*range(every, steps + 1, every), steps})  # one is written at the end too
+    number = int(re.findall(r"\d+", warmup)[0])
+    assert ("a tenth" in warmup) == (number > 0)
+    assert number == steps // 10
+
+
+MIX = ("dataset_requirements.mode_distribution", {"haiku": 0.2, "ode": 0.1})
+
+
+@pytest.mark.parametrize("small_ok", [False, True])
+def test_a_mode_below_its_share_is_named_with_both_figures(settings, small_ok):
+    key, shares = MIX
+    needs = attrs.evolve(settings.dataset_requirements, mode_distribution=shares)
+    mixed = attrs.evolve(settings, dataset_requirements=needs)
+    assert share_problems(mixed, {"haiku": 20, "ode": 10, "other": 70}, small_ok) == ()
+    (few,) = share_problems(mixed, {"haiku": 19, "ode": 10, "other": 71}, small_ok)
+    assert few.severity == ("warning" if small_ok else "error")
+    assert few.message == f"19 samples (19.0%) are of haiku mode; {key} asks for at least 20%"
+    assert "--balance" in few.hint
+    (none,) = share_problems(mixed, {"haiku": 50, "other": 50}, small_ok)
+    assert "0 samples" in none.message
+    assert "--balance" not in none.hint  # it would leave nothing
+    assert f"--set {key}.ode=0" in none.hint
 
 
 def test_a_run_without_a_step_is_said_at_once(settings):

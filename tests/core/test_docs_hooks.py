@@ -76,4 +76,12 @@ def test_the_examples_are_a_mode_and_an_extension_that_work(installed):
         return Prediction(sample.data, verse, (ask,), (), text, True)
 
     assert mode.metrics([said("1\n2\n3"), said("1")]) == {"three_lines": 0.5}
-    assert mode.metrics([]) == {"three_lines": 0.0}
+    assert mode.metrics([]) == {}
+    assert mode.markers() == ("<verse>", "</verse>")
+    chat = {
+        "messages": [
+            {"role": "user", "content": "rain"},
+            {"role": "assistant", "content": "1\n2\n3"},
+        ]
+    }
+    assert mode.import_chat(chat, sample) == {"topic": "rain", "lines": ["1", "2", "3"]}

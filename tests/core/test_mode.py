@@ -321,3 +321,17 @@ def test_a_warning_stays_a_warning(mode_of):
         code + hook("ftcore_validate_sample", "sample", "return [Problem('x', severity='warning')]")
     )
     assert mode.problems(SAMPLE) == (Problem("x", file="data.jsonl", line=7, severity="warning"),)
+
+
+def test_a_mode_that_imports_no_chats_does_so_under_an_extension_too(distribution):
+    distribution("ftc-haiku", mode="haiku")
+    watch = """
+    from ftcore import hookimpl
+
+    @hookimpl(wrapper=True)
+    def ftcore_import_chat(chat):
+        return (yield)
+    """
+    distribution("ftc-watch", watch, extension="watch")
+    sample = Sample({}, "data.jsonl", 1)
+    assert open_mode("haiku").import_chat({"messages": []}, sample) is None

@@ -39,6 +39,14 @@ def ftcore_format_sample(sample):
     ask = Message("user", (Part("", sample["ask"]),))
     return Conversation((ask, turn("short"), ask, turn(sample["say"])))
 """
+TALK = """
+@hookimpl
+def ftcore_format_sample(sample):
+    ask = Message("user", (Part("", sample["ask"]),))
+    texts = sample["say"].split("|")
+    says = (Message("assistant", (Part("said", text),), trained=True) for text in texts)
+    return Conversation(tuple(m for say in says for m in (ask, say)))
+"""
 FORGETFUL = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n"
     "{% if loop.last and m.reasoning_content %}<think>{{ m.reasoning_content }}</think>{% endif %}"
@@ -61,8 +69,8 @@ def samples(mode: Mode, *answers: str) -> list[tuple[Sample, Mode]]:
 
 
 def prepared(tokenizer: Any, given: list[tuple[Sample, Mode]], **changes: Any) -> DataSet:
-    options = {"max_seq_length": 512, "eval_split": 0.0, "seed": 1, **changes}
-    return prepare(given, tokenizer, **options)
+    options = {"max_seq_length": 512, "eval_split": 0.0, "seed": 1, "long_samples": "split"}
+    return prepare(given, tokenizer, **(options | changes))
 
 
 def fates(data: DataSet) -> dict[int, str]:
@@ -102,7 +110,47 @@ def test_a_sample_of_just_the_length_allowed_is_kept_whole(tokenizer, haiku):
         prepared(tokenizer, samples(haiku, "word " * 40), max_seq_length=length - 1)
 
 
-def test_of_a_split_conversation_the_part_that_is_dropped_is_told(
+def test_a_long_conversation_is_split_without_its_oldest_turns(distribution, mode_code, tokenizer):
+    distribution("ftc-talk", mode_code + TALK, mode="talk")
+    words = ["alpha " * 12, "beta " * 12, "gamma " * 12]
+    given = [(Sample({"ask": "Hi", "say": "|".join(words)}, "data.jsonl", 1), open_mode("talk"))]
+    (whole,) = prepared(tokenizer, given).train
+    trained = whole.examples[0].trained_tokens
+    limit = len(whole.examples[0].input_ids) - 1
+    data = prepared(tokenizer, given, max_seq_length=limit)
+    (item,) = data.train
+    texts = [tokenizer.decode(example.input_ids) for example in item.examples]
+    said = [tokenizer.decode(e.input_ids[e.labels != IGNORE]) for e in item.examples]
+    assert [len(example.input_ids) <= limit for example in item.examples] == [True, True]
+    assert [("alpha" in t, "beta" in t, "gamma" in t) for t in texts] == [
+        (True, True, False),
+        (False, True, True),
+    ]
+    assert [("alpha" in t, "beta" in t, "gamma" in t) for t in said] == [
+        (True, True, False),
+        (False, False, True),
+    ]
+    (entry,) = data.entries
+    assert entry.reason.startswith("split into 2 without its oldest turns: ")
+    assert entry.trained_tokens == trained
+    assert data.long == 1
+
+
+@pytest.mark.parametrize("policy", ["drop", "refuse"])
+def test_a_long_conversation_may_be_dropped_or_refused(distribution, mode_code, tokenizer, policy):
+    distribution("ftc-talk", mode_code + TALK, mode="talk")
+    talk = open_mode("talk")
+    given = [
+        (Sample({"ask": "Hi", "say": say}, "data.jsonl", line), talk)
+        for line, say in enumerate(("a", "|".join(["word " * 40] * 3)), start=1)
+    ]
+    data = prepared(tokenizer, given, max_seq_length=128, long_samples=policy)
+    assert fates(data) == {1: "trained", 2: "dropped" if policy == "drop" else "refused"}
+    assert [problem.line for problem in data.problems] == ([] if policy == "drop" else [2])
+    assert data.long == 1
+
+
+def test_of_a_split_conversation_the_answer_that_is_left_out_is_told(
     distribution, mode_code, tokenizer
 ):
     distribution("ftc-think", mode_code + THINKING, mode="think")
@@ -113,8 +161,7 @@ def test_of_a_split_conversation_the_part_that_is_dropped_is_told(
     whole, partly = data.entries
     assert (whole.state, whole.examples, whole.reason) == ("trained", 2, "")
     assert (partly.state, partly.examples) == ("trained", 1)
-    assert partly.reason.startswith("1 of 2 examples dropped: ")
-    assert partly.reason.endswith("max_seq_length is 64")
+    assert "max_seq_length is 64; 1 of its answers" in partly.reason
 
 
 def test_a_control_token_in_a_sample_is_a_problem_at_its_line(tokenizer, haiku):
@@ -156,7 +203,7 @@ def test_a_seeded_share_is_held_out(tokenizer, haiku):
 
 
 def test_tokens_that_are_held_out_are_not_counted_as_trained(tokenizer, haiku):
-    data = prepared(tokenizer, samples(haiku, *["same"] * 10), eval_split=0.5)
+    data = prepared(tokenizer, samples(haiku, *"abcdefghij"), eval_split=0.5)
     one = data.train[0].examples[0].trained_tokens
     assert totals(data.entries).trained_tokens == 5 * one
 
@@ -166,8 +213,27 @@ def test_tokens_that_are_held_out_are_not_counted_as_trained(tokenizer, haiku):
     [(10, 0.0, 0), (1, 0.5, 0), (2, 0.05, 1), (2, 0.9, 1), (3, 0.99, 2), (10, 0.05, 1)],
 )
 def test_at_least_one_is_held_out_and_one_is_left(tokenizer, haiku, count, share, held_out):
-    data = prepared(tokenizer, samples(haiku, *["a"] * count), eval_split=share)
+    data = prepared(tokenizer, samples(haiku, *"abcdefghij"[:count]), eval_split=share)
     assert (len(data.train), len(data.held_out)) == (count - held_out, held_out)
+
+
+def test_samples_that_say_the_same_are_never_on_both_sides(tokenizer, haiku):
+    given = samples(haiku, *(f"answer {index % 20}" for index in range(60)))
+    for seed in range(5):
+        data = prepared(tokenizer, given, eval_split=0.25, seed=seed)
+        trained, measured = (
+            {item.sample.data["say"] for item in side} for side in (data.train, data.held_out)
+        )
+        assert trained.isdisjoint(measured)
+        assert len(data.held_out) == 15
+
+
+def test_each_mode_has_its_share_held_out(distribution, tokenizer):
+    for name in ("haiku", "ode"):
+        distribution(f"ftc-{name}", mode=name)
+    few, many = samples(open_mode("ode"), *"abcd"), samples(open_mode("haiku"), *"abcdefgh" * 5)
+    data = prepared(tokenizer, [*many, *few], eval_split=0.05)
+    assert Counter(item.mode.name for item in data.held_out)["ode"] == 1
 
 
 # The template

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ftcore.errors import InputError
-from ftcore.records import MAX_DEPTH, MAX_LINE_BYTES, find_files, read_jsonl
+from ftcore.records import MAX_DEPTH, MAX_LINE_BYTES, read_jsonl
 from ftcore.values import Problem, Sample
 
 MIB = 2**20
@@ -48,38 +48,6 @@ def problem(read):
 
 
 # Files that cannot be read
-
-
-def test_a_missing_file(tmp_path):
-    with pytest.raises(InputError, match="does not exist") as caught:
-        find_files([tmp_path / "data.jsonl"])
-    assert str(tmp_path / "data.jsonl") in caught.value.message
-    assert "--data" in caught.value.hint
-
-
-def test_a_directory_is_answered_with_the_files_in_it(tmp_path):
-    (tmp_path / "own.jsonl").write_text("{}")
-    with pytest.raises(InputError, match="is a directory") as caught:
-        find_files([tmp_path])
-    assert "own.jsonl" in caught.value.hint
-
-
-def test_a_directory_without_data(tmp_path):
-    with pytest.raises(InputError, match="is a directory") as caught:
-        find_files([tmp_path])
-    assert caught.value.hint == "name a JSONL file"
-
-
-def test_a_pipe_is_refused_instead_of_waited_for(tmp_path):
-    os.mkfifo(tmp_path / "pipe.jsonl")
-    with pytest.raises(InputError, match="no regular file"):
-        find_files([tmp_path / "pipe.jsonl"])
-
-
-@pytest.mark.parametrize("name", ["x" * 300, "nul\0byte"])
-def test_a_name_that_the_system_refuses(tmp_path, name):
-    with pytest.raises(InputError):
-        find_files([tmp_path / name])
 
 
 @pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs Linux's /proc")

@@ -13,10 +13,17 @@ from hypothesis import strategies as st
 from ftcore.errors import InputError
 from ftcore.mode import Mode
 from ftcore.plugins import open_mode
-from ftcore.samples import Collected, collect_samples
+from ftcore.samples import Collected
+from ftcore.samples import collect_samples as collect_sources
+from ftcore.shapes import Importing
+from ftcore.sources import find_sources
 
 GOOD = '{"ask": "a", "say": "b"}'
 KNOWN = ("haiku", "limerick", "sonnet")
+
+
+def collect_samples(modes, files, **options):
+    return collect_sources(modes, find_sources(files), importing=Importing(), **options)
 
 
 @pytest.fixture
@@ -55,7 +62,7 @@ def test_samples_come_in_the_order_of_the_files_with_their_mode(modes, tmp_path)
         ("a.jsonl", 2, "limerick"),
     ]
     assert found.problems == ()
-    assert found.lines == 2
+    assert found.records == 2
 
 
 def test_one_missing_file_stops_before_any_is_read(modes, tmp_path):
@@ -166,7 +173,7 @@ def test_every_record_has_exactly_one_fate(modes, tmp_path, contents, limit, mix
         if not any(line.strip() for line in lines)
     }
     assert fates == Counter(expected | empty)
-    assert found.lines == len(expected | empty)
+    assert found.records == len(expected | empty)
     assert limit is None or len(found.samples) <= limit
     refused = {(e.file, e.line) for e in found.entries if e.state == "refused"}
     assert refused == {(p.file, p.line) for p in found.problems}

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import math
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from datasets import Dataset
 from transformers import LlamaConfig, LlamaForCausalLM
-from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from ftcore.config import resolve
 from ftcore.errors import FtcoreError
 from ftcore.evaluate import (
+    Loss,
     _reference_nll,  # pyright: ignore[reportPrivateUsage]
     evaluation_loss,
 )
 from ftcore.prepare import Row, row_columns
 from ftcore.progress import Silent
 from ftcore.render import IGNORE, Example
-from ftcore.trainer import autocast, refuse_non_finite, sft_config, total_steps, train_model
+from ftcore.trainer import (
+    PartsCollator,
+    _Watcher,  # pyright: ignore[reportPrivateUsage]
+    autocast,
+    refuse_non_finite,
+    sft_config,
+    total_steps,
+    train_model,
+)
 
 LABELS = ("structure", "end", "said")
 
@@ -60,11 +71,12 @@ EXAMPLES = (example(0, 9, 3), example(1, 21, 8), example(2, 5, 1), example(3, 14
 def summed_loss(model, rows) -> torch.Tensor:
     """The loss of rows, summed over their trained tokens, through TRL's own collator."""
     columns = row_columns(rows)
-    collate = DataCollatorForLanguageModeling(pad_token_id=2, padding_free=True)
+    collate = PartsCollator(pad_token_id=2, padding_free=True)
     batch = collate(
         [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     )
     labels = batch.pop("labels")
+    assert ((batch.pop("parts") >= 0) == (labels != IGNORE)).all()
     logits = model(**batch, use_cache=False).logits  # as TRL does: a cache knows no packing
     return torch.nn.functional.cross_entropy(
         logits[0, :-1], labels[0, 1:], ignore_index=IGNORE, reduction="sum"
@@ -148,11 +160,98 @@ def test_a_step_is_the_mean_over_the_trained_tokens_of_the_whole_batch(model, tm
         *("max_grad_norm=0", "weight_decay=0", "gradient_accumulation_steps=4", "warmup_steps=0"),
         *("num_train_epochs=1", "save_checkpoints=false", "load_best_model_at_end=false"),
     )
-    trained = train_model(model, _tokenizer(), rows, (), given, tmp_path, lambda _: None, Silent())
+    trained = train_model(
+        model, _tokenizer(), rows, (), LABELS, given, tmp_path, lambda _: None, Silent()
+    )
     assert trained.steps == total_steps(4, given) == 1
     assert trained.trained_tokens == 25
     for name, parameter in trained.model.named_parameters():
         torch.testing.assert_close(parameter, expected[name], rtol=1e-4, atol=1e-5)
+
+
+def test_tokens_are_counted_as_they_are_trained_on(model, tmp_path):
+    """A run that ends within an epoch has seen part of the rows, and says how many tokens."""
+    rows = [Row((one,)) for one in EXAMPLES]
+    given = settings(
+        *(tmp_path, "learning_rate=1e-9", "num_train_epochs=1.5", "gradient_accumulation_steps=1"),
+        *("save_checkpoints=false", "load_best_model_at_end=false", "logging_steps=1"),
+    )
+    seen: list[int] = []
+    model.register_forward_hook(
+        lambda _, args, kwargs, __: seen.append(kwargs["input_ids"].numel()), with_kwargs=True
+    )
+    trained = train_model(
+        model, _tokenizer(), rows, (), LABELS, given, tmp_path, lambda _: None, Silent()
+    )
+    assert trained.steps == 6
+    assert trained.tokens == sum(seen)
+    lengths = {len(one.input_ids): one.trained_tokens for one in EXAMPLES}
+    assert trained.trained_tokens == sum(lengths[length] for length in seen)
+
+
+def test_the_checkpoint_that_is_taken_for_the_best_is_named(model, tmp_path):
+    rows = [Row((one,)) for one in EXAMPLES]
+    given = settings(
+        *(tmp_path, "learning_rate=0.01", "num_train_epochs=1", "gradient_accumulation_steps=1"),
+        *("save_steps=1", "logging_steps=1", "save_total_limit=4", "warmup_steps=0"),
+    )
+    losses = iter([3.0, 1.0, 2.0, 4.0])
+    weights: list[torch.Tensor] = []
+
+    def measure(of):
+        weights.append(of.lm_head.weight.detach().clone())
+        return Loss(next(losses), {}, 1)
+
+    trained = train_model(
+        model, _tokenizer(), rows, rows[:1], LABELS, given, tmp_path, measure, Silent()
+    )
+    assert trained.best_step == 2
+    assert torch.equal(trained.model.lm_head.weight, weights[1])
+    assert not torch.equal(trained.model.lm_head.weight, weights[3])
+
+
+@pytest.mark.parametrize("fp16", [False, True])
+def test_gradients_that_keep_overflowing_stop_the_run(tmp_path, fp16):
+    """With fp16 a few are normal: the loss scale is halved. With anything else one is too many."""
+    watcher = _Watcher(tmp_path / "log.jsonl", Silent())
+    args = SimpleNamespace(fp16=fp16, learning_rate=1.0)
+
+    def log(step: int, norm: float) -> None:
+        state = SimpleNamespace(global_step=step, epoch=0.0, max_steps=100)
+        watcher.on_log(args, state, None, {"loss": 1.0, "grad_norm": norm})
+
+    if not fp16:
+        with pytest.raises(FtcoreError, match=r"grad_norm became inf at step 1\b"):
+            log(1, math.inf)
+        return
+    for step in (*range(1, 41), 41):
+        log(step, 1.0 if step == 41 else math.inf)
+    for step in range(50, 98):
+        log(step, math.inf)
+    with pytest.raises(FtcoreError, match="grad_norm became inf at step 98"):
+        log(98, math.inf)
+
+
+@pytest.mark.parametrize("mode", ["full_finetune", "lora"])
+def test_the_log_has_the_loss_of_every_part(model, tmp_path, mode):
+    """At a learning rate of next to nothing it is the evaluation loss, part by part."""
+    expected = evaluation_loss(model, EXAMPLES, LABELS, autocast(settings(tmp_path)))
+    given = settings(
+        *(tmp_path, "learning_rate=1e-12", "num_train_epochs=1", "gradient_accumulation_steps=2"),
+        *("per_device_train_batch_size=2", "save_checkpoints=false", "logging_steps=1"),
+        *("load_best_model_at_end=false", f"training_mode={mode}"),
+    )
+    rows = [Row((one,)) for one in EXAMPLES]
+    model.train()
+    trained = train_model(
+        *(model, _tokenizer(), rows, (), LABELS, given, tmp_path, lambda _: None, Silent())
+    )
+    (entry,) = trained.log
+    parts = {name: value for name, value in entry.items() if name.startswith("loss_")}
+    assert parts == {
+        f"loss_{name}": pytest.approx(value, rel=1e-4) for name, value in expected.by_part.items()
+    }
+    assert entry["loss"] == pytest.approx(expected.total, rel=1e-4)
 
 
 def test_rows_survive_the_table_format():

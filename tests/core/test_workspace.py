@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ftcore.errors import FtcoreError, InputError
-from ftcore.workspace import new_run_folder, profile, profile_files
+from ftcore.workspace import check_output, new_run_folder, profile, profile_files
 
 
 def test_a_username_is_a_folder_of_the_workspace(tmp_path):
@@ -94,6 +94,18 @@ def test_a_place_that_nobody_can_write_to(place):
 @pytest.mark.parametrize("name", ["x" * 300, "file/below", "nul\0byte"])
 def test_an_output_that_the_system_refuses(tmp_path, name):
     (tmp_path / "file").touch()
-    with pytest.raises(FtcoreError, match="cannot be written") as caught:
+    with pytest.raises(FtcoreError, match="cannot be") as caught:
         new_run_folder(tmp_path, ["haiku"], tmp_path / name)
     assert "--output" in caught.value.hint
+
+
+def test_a_place_for_runs_is_judged_without_making_it(tmp_path):
+    check_output(tmp_path / "runs", new=False)
+    (tmp_path / "runs" / "earlier").mkdir(parents=True)
+    check_output(tmp_path / "runs", new=False)
+    with pytest.raises(InputError, match="exists already"):
+        check_output(tmp_path / "runs", new=True)
+    check_output(tmp_path / "a" / "b", new=True)
+    assert not (tmp_path / "a").exists()
+    with pytest.raises(FtcoreError, match="no permission"):
+        check_output(Path("/proc/sys/ftcore"), new=True)

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -101,46 +98,3 @@ def test_links_lead_somewhere():
         for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
             if not target.startswith("http"):
                 assert (page.parent / target).exists(), f"{page}: {target}"
-
-
-def test_the_mode_of_the_guide_works(ftcore, newcomer, tiny_model):
-    """Builds, installs and uses the mode of docs/writing-a-mode.md, word for word."""
-    page = ROOT / "docs/writing-a-mode.md"
-    package = newcomer / "ftcore-journal/ftcore_journal"
-    package.mkdir(parents=True)
-    (package.parent / "pyproject.toml").write_text(blocks(page, "toml")[0])
-    (package / "__init__.py").write_text(blocks(page, "python")[0])
-    (package / "examples.jsonl").write_text(blocks(page, "json")[0])
-    shutil.copy(package / "examples.jsonl", newcomer / "my-journal.jsonl")
-    site = newcomer / "site"
-    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
-    install += ["--no-build-isolation", "--target", str(site), str(package.parent)]
-    subprocess.run(install, check=True)
-    env = {"FTCORE_PLUGINS": "journal", "PYTHONPATH": os.fspath(site)}
-    modes = ftcore("modes", cwd=newcomer, env=env)
-    assert "ftcore-journal 0.1.0" in modes.stdout
-    checked = ftcore(
-        "check", "--mode", "journal", "--data", "my-journal.jsonl", cwd=newcomer, env=env
-    )
-    assert checked.returncode == 0, checked.stdout + checked.stderr
-    sample = {"notes_of_the_day": "rain", "line": "one\ntwo"}
-    with (newcomer / "my-journal.jsonl").open("a") as file:
-        file.write(json.dumps(sample) + "\n")
-    checked = ftcore(
-        "check", "--mode", "journal", "--data", "my-journal.jsonl", cwd=newcomer, env=env
-    )
-    assert checked.returncode == 2
-    assert "my-journal.jsonl:2: /line: must be one line" in checked.stdout
-    many = [{"notes_of_the_day": f"day {n}, rain", "line": f"Day {n}."} for n in range(8)]
-    (newcomer / "my-journal.jsonl").write_text("".join(json.dumps(s) + "\n" for s in many))
-    trained = ftcore(
-        *("train", "--mode", "journal", "--data", "my-journal.jsonl", "--allow-small"),
-        *("--base-model", tiny_model, "--output", "run", "--set", "bf16=false"),
-        cwd=newcomer,
-        env=env,
-    )
-    assert trained.returncode == 0, trained.stderr
-    record = json.loads((newcomer / "run/record.json").read_text())
-    assert record["modes"] == ["journal"]
-    assert "one_line" in record["after"]["metrics"]
-    assert "line" in record["after"]["loss_by_part"]

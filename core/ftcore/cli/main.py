@@ -8,9 +8,11 @@ import sys
 import click
 
 from ftcore.cli.check import check
+from ftcore.cli.check_mode import check_mode
 from ftcore.cli.common import Context, report_error, shared_options
 from ftcore.cli.config import config
 from ftcore.cli.export import export, verify
+from ftcore.cli.new_mode import new_mode
 from ftcore.cli.plugins import modes, plugins
 from ftcore.cli.train import train
 from ftcore.errors import Terminated
@@ -31,7 +33,10 @@ def cli(ctx: click.Context) -> None:
     ctx.ensure_object(Context)
 
 
-for command in (train, check, config, modes, plugins, export, verify):
+for command in (
+    *(train, check, config, export, verify),
+    *(modes, plugins, new_mode, check_mode),
+):
     cli.add_command(command)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 def modes(context: Context, as_json: bool) -> None:
     """List the installed modes."""
     rows = [row for row in _states(context) if row["kind"] == "mode"]
-    _print(rows, as_json, "no mode is installed")
+    _print(rows, as_json, _none("mode", context))
 
 
 @click.command()
@@ -28,7 +29,19 @@ def modes(context: Context, as_json: bool) -> None:
 @click.pass_obj
 def plugins(context: Context, as_json: bool) -> None:
     """List all plugins, the hooks that they implement, and why one fails to load."""
-    _print(_states(context), as_json, "no plugin is installed")
+    _print(_states(context), as_json, _none("plugin", context))
+
+
+def _none(kind: str, context: Context) -> str:
+    """Why a list is empty: a plugin that is turned off is installed all the same."""
+    from ftcore.plugins import ALLOW_LIST
+
+    if os.environ.get(ALLOW_LIST) is not None:
+        allowed = os.environ[ALLOW_LIST]
+        return f"no {kind} is allowed: {ALLOW_LIST}={allowed!r} limits what is loaded"
+    if context.disabled:
+        return f"no {kind} is left: --no-plugin turned them off"
+    return f"no {kind} is installed"
 
 
 def _states(context: Context) -> list[dict[str, Any]]:

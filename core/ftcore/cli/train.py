@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ftcore.cli.common import Context, path_option, print_json, setting_options, shared_options
+from ftcore.cli.data_options import data_options
+
+if TYPE_CHECKING:
+    from ftcore.shapes import Importing
 
 
 @click.command()
 @click.option("--mode", metavar="NAME", help="The cognitive mode; `ftcore modes` lists them.")
-@path_option("--data", multiple=True, metavar="FILE", help="JSONL; may be repeated.")
-@click.option("--demo", is_flag=True, help="The mode's own samples on the embedded model.")
+@data_options
+@click.option("--demo", is_flag=True, help="The modes' own samples on the embedded model.")
 @click.option("--base-model", metavar="NAME|DIR", help="A hub id, a folder or an alias.")
 @click.option("--username", metavar="NAME", help="Data and runs of profiles/NAME/.")
 @click.option("--max", "maximum", type=click.IntRange(min=1), help="Use the first N samples only.")
 @click.option("--allow-small", is_flag=True, help="Train on fewer samples than the mode needs.")
+@click.option("--balance", is_flag=True, help="Leave out samples of modes that are too many.")
 @setting_options
 @path_option("--output", metavar="DIR", help="The run's folder; new or empty.")
 @click.option("--seed", type=click.IntRange(min=0), help="Of the split, the order and the model.")
@@ -28,11 +33,13 @@ def train(
     context: Context,
     mode: str | None,
     data: tuple[Path, ...],
+    importing: Importing,
     demo: bool,
     base_model: str | None,
     username: str | None,
     maximum: int | None,
     allow_small: bool,
+    balance: bool,
     config_file: Path | None,
     overrides: tuple[str, ...],
     output: Path | None,
@@ -41,12 +48,15 @@ def train(
 ) -> None:
     """Train a model, export it as GGUF and prove the file.
 
+    Without --mode all installed modes are trained together: every sample names its own in
+    cognitive_mode.
+
     Exits with 0 when everything went well, the certificate included.
     """
     from ftcore.cli.terminal import TerminalProgress, stdout
     from ftcore.record import to_json
     from ftcore.report import summary
-    from ftcore.run import Request
+    from ftcore.request import Request
     from ftcore.run import train as run
 
     if demo and data:
@@ -56,12 +66,15 @@ def train(
         flags["base_model"] = ("--base-model", base_model)
     if maximum is not None:
         flags["max_samples"] = ("--max", maximum)
+    if balance:
+        flags["balance"] = ("--balance", True)
     if seed is not None:
         flags["seed"] = ("--seed", seed)
     request = Request(
         workspace=context.workspace,
         mode=mode,
         data=data,
+        importing=importing,
         demo=demo,
         username=username,
         allow_small=allow_small,

@@ -118,12 +118,12 @@ def check_rendering(runtime: Runtime, renderer: Renderer, turns: Sequence[Render
         if rewritten
         else ""
     )
+    compared = bool(turns) or not renderer.tokenizer.chat_template  # pyright: ignore[reportUnknownMemberType]
+    same = f"{len(turns)} prompts are the same{note}" if turns else "there is no chat template"
+    if not compared:
+        same = "the chat template renders none of the conversations, so no prompt was compared"
     return Check(
-        "rendering",
-        not wrong,
-        float(len(wrong)),
-        0.0,
-        "; ".join(wrong[:2]) or f"{len(turns)} prompts are the same{note}",
+        "rendering", not wrong and compared, float(len(wrong)), 0.0, "; ".join(wrong[:2]) or same
     )
 
 

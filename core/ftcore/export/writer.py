@@ -83,7 +83,8 @@ def export_gguf(
     :param model: a folder with config.json, safetensors in F32, BF16 or F16, and a tokenizer.
     :param quantization: one of :data:`~ftcore.export.architectures.QUANTIZATIONS`.
     :param name: ``general.name`` in the file; without it llama.cpp's converter's guess.
-    :raises InputError: the model cannot be exported, or ``output`` cannot be written.
+    :raises InputError: the model cannot be exported, or ``output`` cannot be written, or it is
+        there and is no GGUF.
     :raises FtcoreError: the disk is full or fails. In all cases ``output`` is as it was.
     """
     quantization = check_quantization(quantization)
@@ -93,6 +94,10 @@ def export_gguf(
     vocabulary = read_vocabulary(load_tokenizer(model), config, model)
     if output.is_dir():
         raise InputError(f"{output} is a folder", "give the name of a file that ends in .gguf")
+    if output.exists() and not _is_gguf(output):
+        raise InputError(
+            f"{output} exists already and is no GGUF", "name another file with --output"
+        )
     try:
         with whole_file(output) as temporary:
             writer = _header(model, hyperparameters, tensors, vocabulary, quantization, name)
@@ -106,6 +111,14 @@ def export_gguf(
     except OSError as error:
         raise _disk_error(error, output, tensors) from error
     return GgufFile(output, output.stat().st_size, sha256(output), quantization, len(tensors))
+
+
+def _is_gguf(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(4) == b"GGUF"
+    except OSError:
+        return False
 
 
 def _header(

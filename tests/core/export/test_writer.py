@@ -199,10 +199,10 @@ def test_a_missing_shard_is_named(odd, tmp_path):
 
 def test_a_file_that_was_there_stays_when_the_export_fails(respell, tmp_path):
     path = tmp_path / "model.gguf"
-    path.write_bytes(b"the last good one")
+    path.write_bytes(b"GGUF the last good one")
     with pytest.raises(InputError):
         export_gguf(respell(_spoil), path, "F16")
-    assert path.read_bytes() == b"the last good one"
+    assert path.read_bytes() == b"GGUF the last good one"
     assert [entry.name for entry in tmp_path.glob("*gguf*")] == ["model.gguf"]
 
 
@@ -213,10 +213,11 @@ def test_a_place_that_is_a_folder_or_missing_is_refused(plain, tmp_path):
         export_gguf(plain, tmp_path / "nowhere" / "model.gguf", "F16")
 
 
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write anywhere")
 def test_a_read_only_folder_is_refused(plain, tmp_path):
     folder = tmp_path / "locked"
     folder.mkdir(mode=0o500)
+    if os.access(folder, os.W_OK):  # root may write anywhere but where the kernel forbids it
+        folder = Path("/sys")
     with pytest.raises(InputError, match="cannot be written to"):
         export_gguf(plain, folder / "model.gguf", "F16")
 

@@ -39,7 +39,7 @@ def examples() -> list[dict[str, Any]]:
 
 
 def test_nothing_predicted_gives_zeros():
-    assert metrics([]) == dict.fromkeys(NAMES, 0.0)
+    assert metrics([]) == {}
 
 
 @pytest.mark.parametrize("system", [True, False])
@@ -155,7 +155,7 @@ def test_the_answer_is_asked_of_the_last_reply_only():
         ]
         assert len(said) == 2
         assert metrics(said)["exact_answer"] == 1
-        assert metrics(said[:1])["exact_answer"] == 0  # its denominator is empty
+        assert "exact_answer" not in metrics(said[:1])  # its denominator is empty
 
 
 LEAKS = {
@@ -189,7 +189,7 @@ def test_words_are_counted_where_there_is_a_thought():
     cut = "<thought>Cut off", "<thought>Cut off\n<world>It is 7.</world>"
     texts = [*whole, *cut, "It is 7."]
     assert metrics([predicted(text) for text in texts])["thought_words"] == (4 + 2 + 2 + 2) / 4
-    assert metrics([predicted("<world>Hm.</world>", PAIR)])["thought_words"] == 0
+    assert "thought_words" not in metrics([predicted("<world>Hm.</world>", PAIR)])
 
 
 def test_each_share_has_its_own_denominator():
@@ -225,7 +225,7 @@ words = st.lists(
 @given(st.lists(st.tuples(words, st.sampled_from([SUM, PAIR]), st.booleans())))
 def test_figures_are_finite_whatever_was_generated(drawn: list[tuple[str, dict[str, Any], bool]]):
     figures = metrics([predicted(*one) for one in drawn])
-    assert figures.keys() == NAMES
+    assert figures.keys() <= NAMES
     assert all(math.isfinite(value) and value >= 0 for value in figures.values())
     assert all(value <= 1 for name, value in figures.items() if name != "thought_words")
 
