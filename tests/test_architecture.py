@@ -103,6 +103,7 @@ except SystemExit:
 @pytest.mark.parametrize(
     "arguments",
     [["--help"], ["--version"], ["train", "--help"], ["check", "--help"], ["config", "--help"],
+     ["preview", "--help"], ["new-mode", "--help"], ["check-mode", "--help"],
      ["config", "show", "--help"], ["modes"], ["plugins"], ["export", "--help"]],
     ids=" ".join,
 )  # fmt: skip
@@ -124,7 +125,7 @@ def test_the_import_check_can_fail():
 def test_checking_data_needs_no_torch(tmp_path):
     code = """
 from ftcore.records import read_jsonl
-from ftcore.samples import collect_samples
+from ftcore.samples import judge_samples
 from ftcore.schemata import Validator
 Validator({"type": "object"}).problems({})
 """

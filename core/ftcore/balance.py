@@ -22,13 +22,18 @@ def shares_short(
     return {kind: s for kind, s in shares.items() if counts.get(kind, 0) < _needed(s[1], total)}
 
 
-def balanced_counts(counts: Mapping[K, int], minimums: Mapping[K, float]) -> dict[K, int]:
+def balanced_counts(
+    counts: Mapping[K, int], minimums: Mapping[K, float], limit: int | None = None
+) -> dict[K, int]:
     """How many of each kind to keep: as many as possible, with every minimum share reached.
 
     What has to go is taken from the kinds above their minimum, in proportion to what they have
     above it. Where a kind that needs a share has no sample at all, nothing can be kept.
+
+    :param limit: keep no more than so many in all.
     """
     total = sum(counts.values())
+    total = total if limit is None else min(total, limit)
     for kind, least in minimums.items():
         if least > 0:
             total = min(total, math.floor(counts.get(kind, 0) / least + 1e-9))
@@ -40,9 +45,11 @@ def balanced_counts(counts: Mapping[K, int], minimums: Mapping[K, float]) -> dic
     return dict.fromkeys(counts, 0)
 
 
-def choose_balanced(kinds: Sequence[K], minimums: Mapping[K, float], seed: int) -> frozenset[int]:
+def choose_balanced(
+    kinds: Sequence[K], minimums: Mapping[K, float], seed: int, limit: int | None = None
+) -> frozenset[int]:
     """The indices that stay when :func:`balanced_counts` is kept to, drawn with ``seed``."""
-    keep = balanced_counts(Counter(kinds), minimums)
+    keep = balanced_counts(Counter(kinds), minimums, limit)
     generator = random.Random(seed)
     chosen: set[int] = set()
     for kind in dict.fromkeys(kinds):

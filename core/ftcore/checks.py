@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from attrs import frozen
 
 from ftcore.base_models import BaseModel, load_config
+from ftcore.collect import Collected
 from ftcore.config import MIXED, ResolvedConfig
 from ftcore.errors import FtcoreError, InputError, ProblemsError
 from ftcore.preflight import check_settings, requirement_problems, share_problems
 from ftcore.progress import Progress
-from ftcore.samples import Collected
 from ftcore.settings import Settings
 from ftcore.values import Problem
 
@@ -50,7 +50,12 @@ def check_config(resolved: ResolvedConfig, progress: Progress) -> None:
 
 
 def check_samples(
-    collected: Collected, settings: Settings, *, small_ok: bool, progress: Progress
+    collected: Collected,
+    modes: Collection[str],
+    settings: Settings,
+    *,
+    small_ok: bool,
+    progress: Progress,
 ) -> None:
     """Refuses data with problems, unless they are to be skipped, or with too few samples.
 
@@ -62,7 +67,8 @@ def check_samples(
     stop_or_skip("the data", collected.problems, settings, progress)
     for problem in collected.warnings:
         progress.warn(problem)
-    check_shares(collected, settings, small_ok=small_ok, progress=progress)
+    counts = Counter(collected.samples.kinds())
+    check_shares(counts, modes, settings, small_ok=small_ok, progress=progress)
     check_count(len(collected.samples), settings, small_ok=small_ok, progress=progress)
 
 
@@ -76,18 +82,23 @@ def check_count(samples: int, settings: Settings, *, small_ok: bool, progress: P
 
 
 def check_shares(
-    collected: Collected, settings: Settings, *, small_ok: bool, progress: Progress
+    counts: Mapping[str, int],
+    modes: Collection[str],
+    settings: Settings,
+    *,
+    small_ok: bool,
+    progress: Progress,
 ) -> None:
     """Refuses mixed data in which a mode has less than its share of ``mode_distribution``.
 
     ``--allow-small`` or a smaller ``--max`` makes a warning of it, as of too few samples.
 
+    :param counts: samples by the name of their mode; ``modes`` are those of the run.
     :raises ProblemsError: with each mode's share and the share that is asked for.
     """
     if settings.cognitive_mode != MIXED or settings.dataset_requirements.mode_filter:
         return
-    counts = Counter(mode.name for _, mode in collected.samples)
-    found = share_problems(settings, counts, small_ok or _limited(settings))
+    found = share_problems(settings, counts, modes, small_ok or _limited(settings))
     stop_on_errors("the mix of modes does not suffice", found, progress)
 
 

@@ -50,7 +50,7 @@ def _tag_name(marker: str) -> str:
 
 
 def _texts(sample: Sample) -> Iterator[tuple[str, str]]:
-    """Every string of a sample but those of the core's keys, with its JSON pointer."""
+    """Every string of a sample, keys too, but those of the core's keys; with its pointer."""
     stack: list[tuple[str, object]] = [
         (pointer([key]), value) for key, value in sample.data.items() if key not in CORE_KEYS
     ]
@@ -58,11 +58,12 @@ def _texts(sample: Sample) -> Iterator[tuple[str, str]]:
     while stack:
         at, value = stack.pop()
         match value:
-            case str():
-                yield at, value
+            case str() as text:
+                yield at, text
             case dict():
                 inner = cast("dict[str, object]", value)
-                stack += [(at + pointer([k]), v) for k, v in reversed(inner.items())]
+                for key, value in reversed(inner.items()):
+                    stack += [(at + pointer([key]), value), (at + pointer([key]), key)]
             case list():
                 items = cast("list[object]", value)
                 stack += [(f"{at}/{i}", v) for i, v in reversed(list(enumerate(items)))]

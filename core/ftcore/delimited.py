@@ -31,7 +31,7 @@ def csv_records(file: io.BufferedIOBase, name: str) -> Iterator[Sample | Problem
     """Each row of a CSV file: the header's names with the row's texts.
 
     The cells may be separated by commas, semicolons, tabs or bars; the header tells. An empty
-    cell leaves its key out, a row without any text is no record.
+    cell is None, a row without any text is no record.
     """
     return _separated(file, name, ",;\t|")
 
@@ -156,7 +156,7 @@ def _header_fault(header: Sequence[str]) -> tuple[str, str] | None:
     return None
 
 
-def _cells(header: Sequence[str], row: Sequence[str]) -> dict[str, str]:
+def _cells(header: Sequence[str], row: Sequence[str]) -> dict[str, str | None]:
     """A row as an object. A first column without a name is the index that pandas writes.
 
     :raises RefusedError: cells are missing, too many, nameless or not UTF-8.
@@ -166,15 +166,15 @@ def _cells(header: Sequence[str], row: Sequence[str]) -> dict[str, str]:
             f"the row has {len(row)} cells, the header {len(header)}",
             "put cells that hold separators, quotes or line ends into quotes",
         )
-    data: dict[str, str] = {}
+    data: dict[str, str | None] = {}
     for index, (name, cell) in enumerate(zip(header, row, strict=True)):
-        if not cell or (not name and index == 0):
+        if not name and (index == 0 or not cell):
             continue
         if not name:
             raise RefusedError(f"column {index + 1} has no name", "name it in the first row")
         if not _is_utf8(cell):
             raise RefusedError(f"the cell of {name!r} is not UTF-8", _iconv())
-        data[name] = cell
+        data[name] = cell or None
     return data
 
 

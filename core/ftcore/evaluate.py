@@ -6,13 +6,14 @@ import random
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from itertools import islice, zip_longest
+from operator import itemgetter
 from typing import Any
 
 import torch
 from attrs import field, frozen
 from transformers import GenerationConfig, PreTrainedModel
 
-from ftcore.prepare import Prepared
+from ftcore.prepare import Prepared, PreparedSamples
 from ftcore.render import IGNORE, Example, Renderer, Turn
 from ftcore.values import Prediction
 
@@ -73,7 +74,7 @@ def evaluation_loss(
 
 
 def choose_turns(
-    held_out: Sequence[Prepared],
+    held_out: PreparedSamples,
     renderer: Renderer,
     *,
     count: int,
@@ -82,22 +83,37 @@ def choose_turns(
 ) -> tuple[HeldOutTurn, ...]:
     """A seeded choice of at most ``count`` trained messages of the held-out samples.
 
-    Every mode gets an equal share, as far as it has so many. A message that ends beyond
+    Every mode gets an equal share, as far as it has so many. Of more than ``count`` samples of a
+    mode so many are drawn first: only these are rendered. A message that ends beyond
     ``max_tokens`` tokens is none of the run's: training never sees one of its length.
     """
-    by_mode: dict[str, list[HeldOutTurn]] = {}
-    for item in held_out:
-        fitting = (
-            turn
-            for turn in renderer.turns(item.conversation)
-            if len(renderer.encode(turn.prompt + turn.answer)) <= max_tokens
-        )
-        by_mode.setdefault(item.mode.name, []).extend(HeldOutTurn(item, t) for t in fitting)
+    by_mode: dict[str, list[int]] = {}
+    for place, mode in enumerate(held_out.kinds):
+        by_mode.setdefault(mode, []).append(place)
     generator = random.Random(seed)
-    for turns in by_mode.values():
-        generator.shuffle(turns)
-    in_turn = (turn for row in zip_longest(*by_mode.values()) for turn in row if turn is not None)
+    drawn: list[list[HeldOutTurn]] = []
+    for places in by_mode.values():
+        if len(places) > count:
+            generator.shuffle(places)
+        found = (
+            (place, turns)
+            for place in places
+            if (turns := _turns(held_out[place], renderer, max_tokens))
+        )
+        in_order = sorted(islice(found, count), key=itemgetter(0))
+        own = [turn for _, turns in in_order for turn in turns]
+        generator.shuffle(own)
+        drawn.append(own)
+    in_turn = (turn for row in zip_longest(*drawn) for turn in row if turn is not None)
     return tuple(islice(in_turn, count))
+
+
+def _turns(item: Prepared, renderer: Renderer, max_tokens: int) -> list[HeldOutTurn]:
+    return [
+        HeldOutTurn(item, turn)
+        for turn in renderer.turns(item.conversation)
+        if len(renderer.encode(turn.prompt + turn.answer)) <= max_tokens
+    ]
 
 
 def generate(

@@ -19,7 +19,7 @@ DOWNLOAD = "or download its files and name their folder"
 def hub_records(name: str, update: Callable[[bytes], None]) -> Iterator[Sample | Problem]:
     """Each row of a data set's split; its ``line`` is the number of the row, from 1.
 
-    What is None leaves its key out, at every depth: Arrow fills structs up with it.
+    What is None within a struct leaves its key out: Arrow fills structs up with it.
 
     :param name: ``owner/name``, or ``owner/name:split`` for a split other than ``train``.
     :param update: takes every record as a line of JSON with sorted keys.

@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar, cast, get_args
@@ -90,18 +91,25 @@ class Mode:
 
         ``sample`` is the record that the chat was made of; it names the place where one fails.
         """
-        impls = self._hook.ftcore_import_chat.get_hookimpls()
-        if all(impl.wrapper for impl in impls):
-            return chat if "messages" in self.schema.get("properties", {}) else None
+        if not self._takes_chats:
+            return None
         before = json.dumps(chat)
         result = self._call(
             "ftcore_import_chat", lambda: self._hook.ftcore_import_chat(chat=chat), sample
         )
         if json.dumps(chat, default=repr) != before:
             raise self._broken("ftcore_import_chat changed the chat that it was given", sample)
-        if not isinstance(result, Mapping):
-            raise self._broken(f"ftcore_import_chat gave a {type(result).__name__}, no mapping")
+        if not _is_json_object(result):
+            raise self._broken(f"ftcore_import_chat gave {result!r:.60}, no JSON object", sample)
         return cast("Json", result)
+
+    @cached_property
+    def _takes_chats(self) -> bool:
+        from ftcore.shapes.schema_keys import schema_keys  # its package knows modes
+
+        impls = self._hook.ftcore_import_chat.get_hookimpls()
+        own = any(impl.plugin_name == f"mode:{self.name}" for impl in impls)
+        return own or "messages" in schema_keys(self.schema).properties
 
     def markers(self) -> tuple[str, ...]:
         """The structural markers of the mode and its extensions, each once."""
@@ -168,8 +176,8 @@ class Mode:
         for result in self._hook.ftcore_validate_sample(sample=data):
             found += result
         for problem in found:
-            if not isinstance(problem, Problem):
-                raise TypeError(f"it gave {problem!r}, which is no Problem")
+            if not _is_problem(problem):
+                raise TypeError(f"it gave {problem!r}, which is no Problem as documented")
         return cast("list[Problem]", found)
 
     def _on_sample(self, hook: str, sample: Sample, call: Callable[[dict[str, Any]], T]) -> T:
@@ -198,6 +206,21 @@ class Mode:
             f"{self.info.distribution}, or go on without it: {without}; --debug shows where it "
             "happened",
         )
+
+
+def _is_problem(value: object) -> bool:
+    return (
+        isinstance(value, Problem)
+        and _all_are(str, (value.message, value.pointer, value.hint))
+        and value.severity in ("error", "warning")
+    )
+
+
+def _is_json_object(value: object) -> bool:
+    try:
+        return isinstance(value, dict) and json.loads(json.dumps(value)) == value
+    except (TypeError, ValueError):
+        return False
 
 
 def placed(problems: Iterable[Problem], sample: Sample) -> tuple[Problem, ...]:

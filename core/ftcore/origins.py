@@ -27,11 +27,16 @@ class Origins(Mapping[str, str]):
     texts: Mapping[str, str] = field(factory=dict[str, str])
     outer: Origins | None = None
     """Leads on, if the places are within a value that was itself made of the record."""
+    record: Json | None = None
+    """Given it, every pointer leads to something that is there: what was read out of a text, or
+    put in by a mode, leads to what it stood in."""
 
     def __getitem__(self, pointer: str) -> str:
         place = self._own(pointer)
         if self.outer is not None:
-            return translate(pointer if place is None else place, self.outer)
+            place = translate(pointer if place is None else place, self.outer)
+        if self.record is not None:
+            return enclosing(pointer if place is None else place, self.record)
         if place is None:
             raise KeyError(pointer)
         return place
@@ -67,6 +72,19 @@ def translate(pointer: str, origins: Mapping[str, str]) -> str:
     while head and head not in origins:
         head = head.rpartition("/")[0]
     return origins[head] + pointer[len(head) :] if head in origins else pointer
+
+
+def enclosing(pointer: str, record: Json) -> str:
+    """The pointer; where the record has no such place, that of the innermost around it."""
+    value: object = record
+    at = ""
+    for step in pointer.split("/")[1:]:
+        children = dict(_children(value))
+        if step not in children:
+            break
+        value = children[step]
+        at += f"/{step}"
+    return at
 
 
 def trace(sample: Json, chat: Json, origins: Origins) -> Origins:

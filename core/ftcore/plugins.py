@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import pluggy
 from attrs import frozen
 
-from ftcore import hookspecs
+from ftcore import hookimpl, hookspecs
 from ftcore.errors import PluginError
+from ftcore.values import Json
 
 if TYPE_CHECKING:
     from ftcore.mode import Mode
@@ -28,6 +29,8 @@ EXTENSIONS = "ftcore.extensions"
 ALLOW_LIST = "FTCORE_PLUGINS"
 PROVIDERS = ("ftcore_sample_schema", "ftcore_format_sample", "ftcore_import_chat")
 """Hooks that the mode alone implements, and extensions wrap."""
+FIRST_API = 1
+"""The version of the hooks that a plugin is built for which says none."""
 OPTIONAL = ("ftcore_import_chat",)
 """Those of them that a mode may do without."""
 
@@ -124,7 +127,16 @@ def open_mode(name: str, disabled: Collection[str] = ()) -> Mode:
     for info, module in loaded.items():
         _register(manager, info, module)
     _check_providers(manager, chosen[0], chosen)
+    if "ftcore_import_chat" not in implemented_hooks(loaded[chosen[0]]):
+        manager.register(_TakesChatsAsTheyAre(), name="ftcore")  # for extensions to wrap
     return Mode(manager, chosen[0], loaded[chosen[0]], tuple(chosen[1:]))
+
+
+class _TakesChatsAsTheyAre:
+    @hookimpl
+    def ftcore_import_chat(self, chat: Json) -> Json:
+        """What a mode that does without this hook does."""
+        return chat
 
 
 def _unknown_mode(name: str, modes: Collection[str], disabled: Collection[str]) -> PluginError:
@@ -177,11 +189,11 @@ def _broken(info: PluginInfo, cause: str) -> PluginError:
 
 
 def _contract_problems(module: ModuleType) -> Iterable[str]:
-    built_for = getattr(module, "FTCORE_API", hookspecs.API_VERSION)
+    built_for = getattr(module, "FTCORE_API", FIRST_API)
     if built_for != hookspecs.API_VERSION:
         yield (
-            f"it is built for version {built_for} of ftcore's hooks (FTCORE_API), and this ftcore "
-            f"has version {hookspecs.API_VERSION}"
+            f"it is built for version {built_for!r} of ftcore's hooks (FTCORE_API), and this "
+            f"ftcore has version {hookspecs.API_VERSION}"
         )
     specs = {name: spec for name, spec in vars(hookspecs).items() if name.startswith("ftcore_")}
     for own_name, function in vars(module).items():

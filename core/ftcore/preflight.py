@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import attrs
 
@@ -149,6 +149,11 @@ def _unread(resolved: ResolvedConfig) -> Iterator[Problem]:
                 "settings",
                 "--set training_mode=lora trains adapters",
             )
+    if settings.balance and settings.cognitive_mode != MIXED:
+        yield _warning(
+            f"{_named(resolved, 'balance', 'cognitive_mode')}: one mode alone needs no balance",
+            "--set balance=false, or leave out --mode for mixed training",
+        )
     if settings.lr_scheduler_type == "constant" and settings.warmup_steps:
         yield _warning(
             f"{_named(resolved, 'warmup_steps', 'lr_scheduler_type')}: this scheduler has no "
@@ -259,16 +264,26 @@ def requirement_problems(
 
 
 def share_problems(
-    settings: Settings, counts: Mapping[str, int], small_ok: bool
+    settings: Settings, counts: Mapping[str, int], modes: Collection[str], small_ok: bool
 ) -> tuple[Problem, ...]:
-    """Modes that have less than their share of ``mode_distribution``.
+    """Modes that have less than their share of ``mode_distribution``, and names of none.
 
     :param counts: valid samples by mode.
+    :param modes: the modes of the run.
     :param small_ok: say it as a warning.
     """
     key = "dataset_requirements.mode_distribution"
     wanted = settings.dataset_requirements.mode_distribution
-    return tuple(
+    unknown = tuple(
+        Problem(
+            f"{key} names {name!r}, which is no mode of this run",
+            hint=f"{did_you_mean(name, modes)} modes of this run: {', '.join(modes)}; without a "
+            f"share for it: --set {key}.{name}=0".strip(),
+        )
+        for name, least in wanted.items()
+        if name not in modes and least
+    )
+    return unknown or tuple(
         Problem(
             f"{_count(counts.get(mode, 0), 'sample')} ({share:.1%}) are of {mode} mode; {key} asks "
             f"for at least {least:.0%}",

@@ -1,29 +1,37 @@
-"""From valid samples to rows of tokens: format, render, hold out, pack, and enter in the ledger."""
+"""From valid samples to examples on disk: format, render, hold out, and enter in the ledger."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Literal
+from pathlib import Path
+from typing import Literal, overload
 
 import numpy as np
-from attrs import field, frozen
+from attrs import evolve, field, frozen
+from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
+from ftcore.cache import WORTH_KEEPING, made_once, samples_key
 from ftcore.errors import InputError, ProblemsError
-from ftcore.ledger import Entry
+from ftcore.examples import Examples
+from ftcore.ledger import Entry, Ledger
 from ftcore.mode import Mode
-from ftcore.packing import pack
-from ftcore.render import Example, Renderer, RenderError, renderer_for
-from ftcore.splits import content_key, held_out
+from ftcore.render import Example, Renderer, renderer_for
+from ftcore.rendered import Limits, open_rendered, render_samples
+from ftcore.rendering import LongSamples, Remark
+from ftcore.scratch import Scratch
+from ftcore.splits import held_out_of_each
+from ftcore.spool import Samples
 from ftcore.values import Conversation, Problem, Sample
-from ftcore.windows import windows
 
 
 @frozen
 class Prepared:
     """One sample with what it became."""
 
+    index: int
+    """Of the sample among those that were given."""
     sample: Sample
     mode: Mode
     conversation: Conversation
@@ -32,177 +40,183 @@ class Prepared:
     """What was left out because the conversation is longer than a model's context, and why."""
 
 
-@frozen
-class Row:
-    """One line of a micro-batch: examples side by side that must not see each other."""
+@frozen(eq=False)
+class PreparedSamples(Sequence[Prepared]):
+    """Samples with what they became, read and formatted again when they are asked for."""
 
-    examples: tuple[Example, ...] = field(repr=False)
+    indices: NDArray[np.int64] = field(repr=False)
+    """Of the samples among those that were given, rising."""
+    samples: Samples = field(repr=False)
+    firsts: NDArray[np.int64] = field(repr=False)
+    """The first example of each of all given samples, and one beyond the last."""
+    every: Examples = field(repr=False)
+    """The examples of all given samples."""
+    notes: dict[int, str] = field(repr=False)
+    renderer: Renderer = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    @overload
+    def __getitem__(self, index: int) -> Prepared: ...
+    @overload
+    def __getitem__(self, index: slice) -> PreparedSamples: ...
+    def __getitem__(self, index: int | slice) -> Prepared | PreparedSamples:
+        if isinstance(index, slice):
+            return evolve(self, indices=self.indices[index])
+        place = int(self.indices[index])
+        sample, mode = self.samples[place]
+        conversation = mode.format(sample, self.renderer.target)
+        examples = tuple(self.every[int(self.firsts[place]) : int(self.firsts[place + 1])])
+        return Prepared(place, sample, mode, conversation, examples, self.notes.get(place, ""))
 
     @property
-    def tokens(self) -> int:
-        """How many tokens the row holds."""
-        return sum(len(example.input_ids) for example in self.examples)
+    def kinds(self) -> list[str]:
+        """The name of each sample's mode."""
+        return self.samples.take(self.indices).kinds()
 
     @property
-    def trained_tokens(self) -> int:
-        """How many of them carry a label."""
-        return sum(example.trained_tokens for example in self.examples)
+    def counts(self) -> NDArray[np.int64]:
+        """How many examples each sample became."""
+        return self.firsts[self.indices + 1] - self.firsts[self.indices]
+
+    @property
+    def examples(self) -> Examples:
+        """The examples of these samples, in their order."""
+        counts = self.counts
+        before = np.cumsum(counts) - counts
+        return self.every.take(
+            np.repeat(self.firsts[self.indices] - before, counts) + np.arange(int(counts.sum()))
+        )
 
 
-@frozen
+@frozen(eq=False)
 class DataSet:
     """Everything that training and evaluation read."""
 
     renderer: Renderer
+    part_labels: tuple[str, ...]
+    """What the parts of examples are indices into, in the order in which the data bring them."""
     own_template: bool
     """Whether ftcore's chat template took the place of the model's."""
-    train: tuple[Prepared, ...]
-    held_out: tuple[Prepared, ...]
-    entries: tuple[Entry, ...]
+    train: PreparedSamples
+    held_out: PreparedSamples
+    entries: Ledger
     problems: tuple[Problem, ...]
     """Samples that this base model's template cannot render, or that are too long and refused."""
     long: int
     """Samples longer than ``max_seq_length``: dropped, refused, or trained without old turns."""
+    from_cache: bool
+    """Whether the examples are those that an earlier run rendered."""
 
 
 def prepare(
-    samples: Sequence[tuple[Sample, Mode]],
+    samples: Samples,
     tokenizer: PreTrainedTokenizerBase,
     *,
     max_seq_length: int,
-    long_samples: Literal["split", "drop", "refuse"],
+    long_samples: LongSamples,
     eval_split: float,
     seed: int,
+    workers: int = 1,
+    disabled: frozenset[str] = frozenset(),
+    cache: Path | None = None,
+    advance: Callable[[int, int], None] = lambda done, total: None,
 ) -> DataSet:
     """Formats and renders every sample, and holds a seeded share of them out.
 
     No example has more than ``max_seq_length`` tokens and none is cut. A longer sample is split
     into examples without its oldest turns (:mod:`ftcore.windows`), dropped or refused.
 
+    :param workers: processes that render; 0: as many as it is worth. The result is the same.
+    :param disabled: plugins that are turned off, wherever modes are opened.
+    :param cache: where results of earlier runs are kept, if they are.
+    :param advance: told how many samples of how many are rendered.
     :raises InputError: no sample is left to train on.
     """
-    renderer, conversations = _format(samples, tokenizer)
-    kept: list[Prepared] = []
-    entries: list[Entry] = []
-    problems: list[Problem] = []
-    long = 0
-    for (sample, mode), conversation in zip(samples, conversations, strict=True):
-        try:
-            examples = renderer.examples(conversation)
-            length = max(len(example.input_ids) for example in examples)
-            reason = f"{length} tokens, max_seq_length is {max_seq_length}"
-            if length <= max_seq_length:
-                kept.append(Prepared(sample, mode, conversation, examples))
-                continue
-            long += 1
-            if long_samples == "refuse":
-                raise RenderError(f"the sample is too long: {reason}")
-            parts, lost = ((), 0)
-            if long_samples == "split":
-                parts, lost = windows(conversation, partial(_fitting, renderer, max_seq_length))
-        except RenderError as error:
-            problem = Problem(str(error), file=sample.file, line=sample.line)
-            problems.append(problem)
-            entries.append(Entry(sample.file, sample.line, "refused", problem.message))
-            continue
-        if parts:
-            examples = tuple(example for part in parts for example in part)
-            said = f"; {lost} of its answers are longer still and left out" if lost else ""
-            note = f"split into {len(examples)} without its oldest turns: {reason}{said}"
-            kept.append(Prepared(sample, mode, conversation, examples, note))
-        else:
-            entries.append(Entry(sample.file, sample.line, "dropped", reason))
-    train, measured = _split(kept, eval_split, seed)
-    if not train:
-        raise _nothing_left(len(samples), entries, problems)
-    entries += [_entry(item, "trained") for item in train]
-    entries += [_entry(item, "held_out") for item in measured]
-    own = renderer.tokenizer is not tokenizer
-    return DataSet(renderer, own, train, measured, tuple(entries), tuple(problems), long)
-
-
-def make_rows(
-    prepared: Sequence[Prepared], *, packing: bool, max_seq_length: int
-) -> tuple[Row, ...]:
-    """The examples as rows: packed to ``max_seq_length`` tokens, or one example a row."""
-    examples = [example for item in prepared for example in item.examples]
-    if not packing:
-        return tuple(Row((example,)) for example in examples)
-    lengths = [len(example.input_ids) for example in examples]
-    return tuple(Row(tuple(examples[i] for i in row)) for row in pack(lengths, max_seq_length))
-
-
-def row_columns(rows: Sequence[Row]) -> dict[str, list[list[int]]]:
-    """Rows as the columns that TRL's padding-free collator takes, and ``parts`` beside them."""
-    return {
-        "input_ids": [np.concatenate([e.input_ids for e in row.examples]).tolist() for row in rows],
-        "labels": [np.concatenate([e.labels for e in row.examples]).tolist() for row in rows],
-        "parts": [np.concatenate([e.parts for e in row.examples]).tolist() for row in rows],
-        "seq_lengths": [[len(e.input_ids) for e in row.examples] for row in rows],
-    }
-
-
-def _fitting(
-    renderer: Renderer, max_seq_length: int, conversation: Conversation
-) -> tuple[Example, ...] | None:
-    examples = renderer.examples(conversation)
-    fits = all(len(example.input_ids) <= max_seq_length for example in examples)
-    return examples if fits else None
-
-
-def _format(
-    samples: Sequence[tuple[Sample, Mode]], tokenizer: PreTrainedTokenizerBase
-) -> tuple[Renderer, list[Conversation]]:
-    """Formats for the model's own template, and again for ftcore's where tools demand it."""
-    renderer = renderer_for(tokenizer, tools=False)
-    conversations = [mode.format(sample, renderer.target) for sample, mode in samples]
-    if any(_uses_tools(conversation) for conversation in conversations):
-        with_tools = renderer_for(tokenizer, tools=True)
-        if with_tools.target != renderer.target:
-            conversations = [mode.format(sample, with_tools.target) for sample, mode in samples]
-        renderer = with_tools
-    return renderer, conversations
-
-
-def _uses_tools(conversation: Conversation) -> bool:
-    return bool(conversation.tools) or any(m.tool_calls for m in conversation.messages)
-
-
-def _split(
-    kept: Sequence[Prepared], share: float, seed: int
-) -> tuple[tuple[Prepared, ...], tuple[Prepared, ...]]:
-    """A seeded share of each mode's samples is held out; both halves keep the order of the data."""
-    by_mode: dict[str, list[int]] = {}
-    for index, item in enumerate(kept):
-        by_mode.setdefault(item.mode.name, []).append(index)
-    chosen = {
-        indices[place]
-        for indices in by_mode.values()
-        for place in held_out([content_key(kept[i].sample) for i in indices], share, seed)
-    }
-    train = tuple(item for index, item in enumerate(kept) if index not in chosen)
-    return train, tuple(item for index, item in enumerate(kept) if index in chosen)
-
-
-def _entry(item: Prepared, state: str) -> Entry:
-    return Entry(
-        item.sample.file,
-        item.sample.line,
-        "trained" if state == "trained" else "held_out",
-        item.note,
-        examples=len(item.examples),
-        tokens=sum(len(example.input_ids) for example in item.examples),
-        trained_tokens=sum(example.trained_tokens for example in item.examples),
+    limits = Limits(max_seq_length, long_samples)
+    render = partial(
+        *(render_samples, samples, tokenizer, limits),
+        workers=workers,
+        disabled=disabled,
+        advance=advance,
+    )
+    if cache is not None and samples.bytes >= WORTH_KEEPING:
+        folder, scratch, found = made_once(cache, samples_key(samples, tokenizer, limits), render)
+    else:
+        scratch, found = Scratch(), False
+        folder = scratch.path
+        render(folder)
+    rendered = open_rendered(folder, scratch)
+    facts = rendered.facts
+    renderer = renderer_for(tokenizer, tools=facts.tools)
+    firsts = np.concatenate([[0], np.cumsum(rendered.counts)])
+    notes = {remark.place: remark.text for remark in facts.remarks if remark.fate == "kept"}
+    kept = np.flatnonzero(rendered.counts)
+    measured = np.isin(kept, kept[_held_out(samples.take(kept), eval_split, seed)])
+    every = PreparedSamples(kept, samples, firsts, rendered.examples, notes, renderer)
+    train = evolve(every, indices=kept[~measured])
+    held_out = evolve(every, indices=kept[measured])
+    out = [remark for remark in facts.remarks if remark.fate != "kept"]
+    problems = tuple(
+        Problem(remark.text, "", "", *samples.place(remark.place))
+        for remark in out
+        if remark.fate == "refused"
+    )
+    if not len(train):
+        raise _nothing_left(len(samples), out, problems)
+    entries = Ledger()
+    for one in out:
+        state = "refused" if one.fate == "refused" else "dropped"
+        entries.add(Entry(*samples.place(one.place), state, one.text))
+    _enter(entries, train, "trained")
+    _enter(entries, held_out, "held_out")
+    return DataSet(
+        renderer,
+        facts.part_labels,
+        renderer.tokenizer is not tokenizer,
+        train,
+        held_out,
+        entries,
+        problems,
+        facts.long,
+        found,
     )
 
 
-def _nothing_left(count: int, entries: Sequence[Entry], problems: Sequence[Problem]) -> InputError:
+def _held_out(samples: Samples, share: float, seed: int) -> list[int]:
+    keys: list[int] = samples.table["key"].tolist()
+    return sorted(held_out_of_each(samples.kinds(), keys, share, seed))
+
+
+def _enter(
+    ledger: Ledger, prepared: PreparedSamples, state: Literal["trained", "held_out"]
+) -> None:
+    examples = prepared.examples
+    ends = np.cumsum(prepared.counts).tolist()
+    begin = 0
+    tokens = np.concatenate([[0], np.cumsum(examples.lengths)])
+    trained = np.concatenate([[0], np.cumsum(examples.trained)])
+    for index, end in zip(prepared.indices.tolist(), ends, strict=True):
+        ledger.add(
+            Entry(
+                *prepared.samples.place(index),
+                state,
+                prepared.notes.get(index, ""),
+                examples=end - begin,
+                tokens=int(tokens[end] - tokens[begin]),
+                trained_tokens=int(trained[end] - trained[begin]),
+            )
+        )
+        begin = end
+
+
+def _nothing_left(count: int, out: Sequence[Remark], problems: Sequence[Problem]) -> InputError:
     if problems:
         return ProblemsError("no sample is left to train on", problems)
-    if entries:
-        longest = entries[0].reason
+    if out:
         return InputError(
-            f"no sample is left to train on: all {count} are too long ({longest})",
-            "raise max_seq_length: --set max_seq_length=4096",
+            f"no sample is left to train on: all {count} are too long (the first: {out[0].text})",
+            "raise it: --set max_seq_length=N",
         )
     return InputError("there is no sample to train on", "check --data, --mode and --max")

@@ -18,6 +18,7 @@ from ftcore.progress import Progress
 from ftcore.request import Request, filtered_modes, find_data, open_modes, resolve_settings
 from ftcore.samples import Judged, judge_samples
 from ftcore.shapes import check_importing
+from ftcore.spool import store_samples
 from ftcore.values import Problem, Sample
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def preview(request: Request, choice: Choice, progress: Progress) -> Preview:
     example = chooser.needs_tools.example
     shown_too = example is not None and any(sample is example[0] for sample, _ in chosen)
     data = prepare(
-        [*chosen, *([example] if example and not shown_too else [])],
+        store_samples([*chosen, *([example] if example and not shown_too else [])]),
         tokenizer,
         max_seq_length=settings.max_seq_length,
         long_samples=settings.long_samples,
@@ -98,7 +99,9 @@ class _ToolSearch:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         from ftcore.render import renderer_for
+        from ftcore.rendering import uses_tools
 
+        self._uses_tools = uses_tools
         self._target = renderer_for(tokenizer, tools=False).target
         self.over = self._target.tools
         self.example: Chosen | None = None
@@ -107,8 +110,7 @@ class _ToolSearch:
         """Keeps the sample if it is the first one with tools."""
         if self.over:
             return
-        conversation = mode.format(sample, self._target)
-        if conversation.tools or any(m.tool_calls for m in conversation.messages):
+        if self._uses_tools(mode.format(sample, self._target)):
             self.over, self.example = True, (sample, mode)
 
 
@@ -237,12 +239,12 @@ def _shown(
 ) -> Preview:
     wanted = {(sample.file, sample.line) for sample, _ in chosen}
     problems = [p for p in data.problems if (p.file, p.line) in wanted]
-    # by identity: records of a JSON array may share a line, and one may only be there for its tools
-    prepared = {id(item.sample): item for item in data.train}
+    # by number: records of a JSON array may share a line, and one may only be there for its tools
+    prepared = {item.index: item for item in data.train}
     samples = tuple(
-        show_sample(item, data.renderer.tokenizer, data.renderer.part_labels)
-        for sample, _ in chosen
-        if (item := prepared.get(id(sample)))
+        show_sample(item, data.renderer.tokenizer, data.part_labels)
+        for index in range(len(chosen))
+        if (item := prepared.get(index))
     )
     if problems and not samples:
         raise ProblemsError("nothing can be shown with this base model", problems)

@@ -27,6 +27,22 @@ class Progress(Protocol):
         ...
 
 
+class Remembering:
+    """Hands everything on and keeps the warnings, for the record of the run."""
+
+    def __init__(self, watcher: Progress) -> None:
+        self.stage = watcher.stage
+        self.advance = watcher.advance
+        self.note = watcher.note
+        self._watcher = watcher
+        self.warnings: list[Problem] = []
+
+    def warn(self, problem: Problem) -> None:
+        """Hands it on and keeps it."""
+        self.warnings.append(problem)
+        self._watcher.warn(problem)
+
+
 class Silent:
     """Tells nobody."""
 

@@ -1,26 +1,39 @@
 """Turns a conversation into examples whose prompt is the one that will be served.
 
-For each trained message the prompt is what the chat template makes of the messages before it,
-and the answer what it adds for this one, up to and including the token that ends the turn.
 Several trained messages share one example where the tokens of the longer prompt begin with
 those of the shorter one and its answer; otherwise the conversation is split.
 """
 
 from __future__ import annotations
 
-import json
 import unicodedata
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
-from attrs import field, frozen
+from attrs import frozen
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
-from ftcore.spans import STRUCTURE, Span, label_at, part_spans
+from ftcore.controls import control_tokens as control_tokens_of
+from ftcore.encoding import Encoded, Encoder
+from ftcore.spans import STRUCTURE, Span, label_tokens
 from ftcore.template import special_tokens, target_of, with_ftcore_template
-from ftcore.values import Conversation, Message, Part, Target
+from ftcore.turns import ChatTemplate, Escaping, RenderError, Turn
+from ftcore.values import Conversation, Message, Target
+
+__all__ = [
+    "END",
+    "IGNORE",
+    "STRUCTURE",
+    "Example",
+    "RenderError",
+    "Renderer",
+    "Turn",
+    "renderer_for",
+]
 
 IGNORE = -100
 """The label of a token that is not trained (torch's cross_entropy ``ignore_index``)."""
@@ -28,17 +41,10 @@ IGNORE = -100
 END = "end"
 """The part label of the token that ends the turn."""
 
+_STRUCTURE, _END = 0, 1
 
-@frozen
-class Turn:
-    """A trained message as text."""
-
-    index: int
-    """Of the message in the conversation."""
-    prompt: str
-    answer: str
-    """Ends with the token that ends the turn."""
-    spans: tuple[Span, ...]
+BATCH = 64
+"""Conversations that are tokenized in one call."""
 
 
 @frozen
@@ -57,157 +63,205 @@ class Example:
         return int((self.labels != IGNORE).sum())
 
 
-class RenderError(ValueError):
-    """A conversation cannot be rendered truthfully; the message says why."""
-
-
 @frozen
-class _Encoded:
-    prompt: list[int]
-    answer: list[int]
-    parts: list[int] = field(repr=False)
+class _Answer:
+    """Trained tokens of an example: from ``start`` to the one before ``end``."""
+
+    start: int
+    end: int
+    labelled: list[tuple[int, int, int]]
+    """From one token to the one before another, and their part; the others are structure."""
 
 
 class Renderer:
     """Renders conversations with one tokenizer and its chat template."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, *, control_tokens: Escaping = "refuse"
+    ) -> None:
         self.tokenizer = tokenizer
         self.target: Target = target_of(tokenizer)
         self.part_labels: list[str] = [STRUCTURE, END]
-        self._special = special_tokens(tokenizer)
-        self._special_ids = frozenset(self._special.values())
+        self._part_ids = {STRUCTURE: _STRUCTURE, END: _END}
+        self._control_tokens: Escaping = control_tokens
+        controls = control_tokens_of(special_tokens(tokenizer))
+        self._control_ids = frozenset(controls.ids.values())
+        self._template = ChatTemplate(tokenizer, controls)
+        self._encoder = Encoder(tokenizer, controls)
+        self._tails: dict[str, list[int]] = {}
 
     def turns(self, conversation: Conversation) -> tuple[Turn, ...]:
         """Prompt and answer of every trained message.
 
-        :raises RenderError: the template refuses the conversation, does not begin the rendering
-            of a message with the prompt that would be served, or ends a turn with no token.
+        :raises RenderError: the template refuses the conversation, has no place for a message
+            after the prompt that would be served, leaves text of a trained message out, or ends a
+            turn with no token; no message is trained; or the user's text holds what cannot be
+            encoded, such as a control token that is not escaped.
         """
-        messages = self.template_messages(conversation.messages)
-        tools = [dict(tool) for tool in conversation.tools] or None
-        found: list[Turn] = []
-        for index, message in enumerate(conversation.messages):
-            if not message.trained:
-                continue
-            if index == 0:
-                raise RenderError(
-                    "message 0 is trained, but no message stands before it, so there is no prompt "
-                    "that could be served"
-                )
-            prompt = self._apply(messages[:index], tools, prompt=True)
-            whole = self._apply(messages[: index + 1], tools, prompt=False)
-            if not whole.startswith(prompt):
-                raise RenderError(
-                    f"the chat template renders message {index} differently from the prompt "
-                    "that the model will see when it is served"
-                )
-            answer = self._cut_after_end(whole[len(prompt) :], index)
-            found.append(Turn(index, prompt, answer, part_spans(message, answer)))
-        return tuple(found)
+        return self._template.turns(conversation, self._control_tokens)
 
     def examples(self, conversation: Conversation) -> tuple[Example, ...]:
         """The examples of a conversation, nearly always one.
 
-        :raises RenderError: see :meth:`turns`; or the user's text holds a control token.
+        :raises RenderError: see :meth:`turns`; or the tokenizer would lose what an answer says.
         """
-        self._refuse_control_tokens(conversation)
-        examples: list[Example] = []
-        ids: list[int] = []
-        labels: list[int] = []
-        parts: list[int] = []
-        for turn in self.turns(conversation):
-            encoded = self._encode_turn(turn)
-            if ids != encoded.prompt[: len(ids)]:
-                examples.append(_example(ids, labels, parts))
-                ids, labels, parts = [], [], []
-            fresh = encoded.prompt[len(ids) :]
-            ids += [*fresh, *encoded.answer]
-            labels += [*[IGNORE] * len(fresh), *encoded.answer]
-            parts += [*[-1] * len(fresh), *encoded.parts]
-        examples.append(_example(ids, labels, parts))
-        return tuple(examples)
+        (found,) = self.examples_many((conversation,))
+        if isinstance(found, RenderError):
+            raise found
+        return found
+
+    def examples_many(
+        self, conversations: Iterable[Conversation]
+    ) -> Iterator[tuple[Example, ...] | RenderError]:
+        """The examples of each conversation, or why there are none, in order and as they come.
+
+        Much faster than one by one: many conversations are tokenized at once.
+        """
+        for batch in _batched(conversations, BATCH):
+            runs = [self._runs(conversation) for conversation in batch]
+            texts = [
+                run[-1].prompt + run[-1].answer
+                for found in runs
+                if not isinstance(found, RenderError)
+                for run in found
+                if not run[-1].escaped
+            ]
+            encoded = self._encoder.encode_many(texts)
+            for found in runs:
+                if isinstance(found, RenderError):
+                    yield found
+                    continue
+                at_once = [None if run[-1].escaped else next(encoded) for run in found]
+                try:
+                    yield tuple(
+                        example
+                        for run, whole in zip(found, at_once, strict=True)
+                        for example in self._examples_of_run(run, whole)
+                    )
+                except RenderError as error:
+                    yield error
 
     def encode(self, text: str) -> list[int]:
         """Token ids of rendered text: special tokens in it are recognised, none is added."""
-        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])  # pyright: ignore
+        return self._encoder.encode(text).ids
+
+    def encode_turn(self, turn: Turn) -> tuple[list[int], list[int]]:
+        """Token ids of a turn's prompt, as it will be served, and of its answer after it.
+
+        :raises RenderError: the tokenizer has no tokens for the answer after this prompt.
+        """
+        start, whole = self._encode_turn(turn)
+        return whole.ids[:start], whole.ids[start:]
 
     def end_ids(self) -> tuple[int, ...]:
         """The ids that may end an assistant's turn in this template, the usual one first.
 
         :raises RenderError: there is no template, or its turns end with no token.
         """
-        probe = (
-            Message("user", (Part("", "a"),)),
-            Message("assistant", (Part("", "b"),), trained=True),
-        )
-        last = self.encode(self.turns(Conversation(probe))[0].answer)[-1]
+        ends = [self.encode(end)[-1] for end in self._template.ends()]
         eos = self.tokenizer.eos_token_id
-        return tuple(dict.fromkeys([last, *([eos] if isinstance(eos, int) else [])]))
+        return tuple(dict.fromkeys([*ends, *([eos] if isinstance(eos, int) else [])]))
 
-    @staticmethod
-    def template_messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    def template_messages(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
         """The messages as chat templates take them, in the shape that transformers documents."""
-        return [_template_message(message) for message in messages]
+        return self._template.messages(messages)
 
-    def _apply(
-        self, messages: list[dict[str, Any]], tools: list[dict[str, Any]] | None, *, prompt: bool
-    ) -> str:
+    def _runs(self, conversation: Conversation) -> list[list[Turn]] | RenderError:
+        """The turns, those together of which each begins with the text of the one before."""
+        runs: list[list[Turn]] = []
         try:
-            return str(
-                self.tokenizer.apply_chat_template(  # pyright: ignore[reportUnknownMemberType]
-                    messages,
-                    tools=tools,  # pyright: ignore[reportArgumentType]
-                    add_generation_prompt=prompt,
-                    tokenize=False,
-                )
-            )
-        except Exception as error:  # a template raises whatever it likes
-            raise RenderError(f"the chat template refuses the conversation: {error}") from error
+            for turn in self.turns(conversation):
+                last = runs[-1][-1] if runs else None
+                if last and turn.prompt.startswith(last.prompt + last.answer):
+                    runs[-1].append(turn)
+                else:
+                    runs.append([turn])
+        except RenderError as error:
+            return error
+        return runs
 
-    def _cut_after_end(self, answer: str, index: int) -> str:
-        """The answer without what the template writes after the token that ends the turn."""
-        ends = [
-            at + len(token)
-            for token in self._special
-            if (at := answer.rfind(token)) >= 0 and not answer[at + len(token) :].strip()
-        ]
-        if not ends:
-            raise RenderError(
-                f"the chat template ends message {index} with no end-of-turn token, so the model "
-                "would never learn to stop"
-            )
-        return answer[: max(ends)]
+    def _examples_of_run(self, run: list[Turn], whole: Encoded | None) -> Iterator[Example]:
+        answers = whole and self._answers_within(run, whole)
+        if whole and answers:
+            yield _example(whole.ids, answers)
+            return
+        ids: list[int] = []
+        found: list[_Answer] = []
+        for turn in run:
+            start, apart = self._encode_turn(turn)
+            if found and ids != apart.ids[: min(len(ids), start)]:
+                yield _example(ids, found)
+                found = []
+            ids = apart.ids
+            found.append(self._answer(turn, apart, start, len(ids)))
+        yield _example(ids, found)
 
-    def _refuse_control_tokens(self, conversation: Conversation) -> None:
-        for index, message in enumerate(conversation.messages):
-            for text in _texts(message):
-                for token in self._special:
-                    if token in text:
-                        raise RenderError(
-                            f"message {index} holds {token!r}, a control token of the base model; "
-                            "as text it would end or open a turn"
-                        )
-        written = json.dumps(list(conversation.tools), ensure_ascii=False)
-        for token in self._special:
-            if token in written:
-                raise RenderError(f"the tools hold {token!r}, a control token of the base model")
+    def _encode_turn(self, turn: Turn) -> tuple[int, Encoded]:
+        """How many tokens the prompt has, and prompt and answer in tokens.
 
-    def _encode_turn(self, turn: Turn) -> _Encoded:
-        encoded: Any = self.tokenizer(
-            turn.answer, add_special_tokens=False, return_offsets_mapping=True
+        The answer's tokens are those that it has after the prompt, unless the tokenizer joins
+        the prompt's last token with the answer's first: no such token can be generated.
+        """
+        border = len(turn.prompt)
+        prompt = self._encoder.encode(turn.prompt, [p for p in turn.escaped if p < border])
+        whole = self._encoder.encode(turn.prompt + turn.answer, turn.escaped)
+        count = len(prompt.ids)
+        if whole.ids[:count] == prompt.ids:
+            return count, whole
+        answer = self._encoder.encode(
+            turn.answer, [p - border for p in turn.escaped if p >= border]
         )
-        ids: list[int] = list(encoded["input_ids"])
-        self._refuse_lost_text(turn, ids)
-        offsets: list[tuple[int, int]] = list(encoded["offset_mapping"])
-        labels = [label_at(turn.spans, start, end) for start, end in offsets]
-        labels[-1] = END
-        return _Encoded(self.encode(turn.prompt), ids, [self._part_id(name) for name in labels])
+        apart = Encoded(
+            prompt.ids + answer.ids,
+            prompt.starts + [place + border for place in answer.starts],
+            prompt.ends + [place + border for place in answer.ends],
+            whole=False,
+        )
+        if self._encoder.decode(apart.ids) != self._encoder.decode(whole.ids):
+            raise RenderError(
+                f"message {turn.index} cannot be told from its prompt: the tokenizer joins them, "
+                "and apart they say something else"
+            )
+        return count, apart
+
+    def _answers_within(self, run: list[Turn], whole: Encoded) -> list[_Answer] | None:
+        """Where the answers stand in a run that was encoded at once.
+
+        None where the tokens before an answer may not be those of its prompt alone. They are
+        if they are from the prompt's last control token on: a tokenizer takes control tokens out
+        before anything else, so nothing before one changes with what stands after.
+        """
+        found: list[_Answer] = []
+        ids, starts = whole.ids, whole.starts
+        for turn in run:
+            border = len(turn.prompt)
+            start = bisect_left(starts, border)
+            end = bisect_left(starts, border + len(turn.answer))
+            first = next((i for i in range(start - 1, -1, -1) if ids[i] in self._control_ids), 0)
+            tail = turn.prompt[starts[first] if first else 0 :]
+            if start == end or ids[first:start] != self._tail(tail):
+                return None
+            found.append(self._answer(turn, whole, start, end))
+        return found
+
+    def _tail(self, text: str) -> list[int]:
+        """Ids of the end of a prompt, which few texts are."""
+        if text not in self._tails:
+            if len(self._tails) > 1000:
+                self._tails.clear()
+            self._tails[text] = self._encoder.encode(text).ids
+        return self._tails[text]
+
+    def _answer(self, turn: Turn, encoded: Encoded, start: int, end: int) -> _Answer:
+        if not encoded.whole:
+            self._refuse_lost_text(turn, encoded.ids[start:end])
+        border = len(turn.prompt)
+        spans = [Span(s.start + border, s.end + border, s.label) for s in turn.spans]
+        labelled = label_tokens(spans, encoded.starts, encoded.ends, start, end)
+        return _Answer(start, end, [(a, b, self._part_id(label)) for a, b, label in labelled])
 
     def _refuse_lost_text(self, turn: Turn, ids: list[int]) -> None:
-        said = str(
-            self.tokenizer.decode(ids, clean_up_tokenization_spaces=False)  # pyright: ignore[reportUnknownMemberType]
-        )
+        said = self._encoder.decode(ids)
         # a tokenizer may normalize, as NFC does; it may not leave out what it has no token for
         if said == turn.answer or _folded(said) == _folded(turn.answer):
             return
@@ -219,59 +273,54 @@ class Renderer:
         )
 
     def _part_id(self, label: str) -> int:
-        if label not in self.part_labels:
+        if label not in self._part_ids:
+            self._part_ids[label] = len(self.part_labels)
             self.part_labels.append(label)
-        return self.part_labels.index(label)
+        return self._part_ids[label]
 
 
-def renderer_for(tokenizer: PreTrainedTokenizerBase, *, tools: bool) -> Renderer:
+def renderer_for(
+    tokenizer: PreTrainedTokenizerBase, *, tools: bool, control_tokens: Escaping = "refuse"
+) -> Renderer:
     """The renderer of a tokenizer; with ftcore's template where its own cannot do what is needed.
 
     ``tools``: whether any conversation lists tools or calls one.
     """
-    own = Renderer(tokenizer)
+    own = Renderer(tokenizer, control_tokens=control_tokens)
     try:
         own.end_ids()
     except RenderError:  # no template, or one that teaches no end
-        return Renderer(with_ftcore_template(tokenizer))
-    if tools and not own.target.tools:
-        return Renderer(with_ftcore_template(tokenizer))
-    return own
+        usable = False
+    else:
+        usable = own.target.tools or not tools
+    if usable:
+        return own
+    return Renderer(with_ftcore_template(tokenizer), control_tokens=control_tokens)
 
 
-def _example(ids: list[int], labels: list[int], parts: list[int]) -> Example:
-    return Example(
-        np.asarray(ids, np.int32), np.asarray(labels, np.int32), np.asarray(parts, np.int16)
-    )
+def _example(ids: list[int], answers: Sequence[_Answer]) -> Example:
+    input_ids = np.array(ids, np.int32)
+    labels = np.full(len(ids), IGNORE, np.int32)
+    parts = np.full(len(ids), -1, np.int16)
+    for answer in answers:
+        labels[answer.start : answer.end] = input_ids[answer.start : answer.end]
+        parts[answer.start : answer.end] = _STRUCTURE
+        for start, end, part in answer.labelled:
+            parts[start:end] = part
+        parts[answer.end - 1] = _END
+    return Example(input_ids, labels, parts)
 
 
-def _template_message(message: Message) -> dict[str, Any]:
-    result: dict[str, Any] = {"role": message.role, "content": message.text}
-    if message.reasoning:
-        result["reasoning_content"] = message.reasoning_text
-    if message.tool_calls:
-        result["tool_calls"] = [
-            {
-                "type": "function",
-                **({"id": call.id} if call.id is not None else {}),
-                "function": {"name": call.name, "arguments": call.arguments},
-            }
-            for call in message.tool_calls
-        ]
-    if message.tool_call_id is not None:
-        result["tool_call_id"] = message.tool_call_id
-    if message.name is not None:
-        result["name"] = message.name
-    return result
-
-
-def _texts(message: Message) -> list[str]:
-    calls = [
-        json.dumps([call.name, call.arguments], ensure_ascii=False) for call in message.tool_calls
-    ]
-    names = [message.name, message.tool_call_id, *(call.id for call in message.tool_calls)]
-    return [message.text, message.reasoning_text, *calls, *(name for name in names if name)]
+def _batched(items: Iterable[Conversation], size: int) -> Iterator[list[Conversation]]:
+    remaining = iter(items)
+    while batch := list(islice(remaining, size)):
+        yield batch
 
 
 def _folded(text: str) -> str:
-    return unicodedata.normalize("NFKC", text).translate(dict.fromkeys(map(ord, " \t\r\n")))
+    """A text but for what tokenizers change: normal forms, white space beside control tokens."""
+    return unicodedata.normalize("NFKC", text).translate(_SPACES)
+
+
+_SPACES = dict.fromkeys(map(ord, " \t\n\v\f\r\x85\u1680\u2028\u2029"))
+"""White space as Unicode has it, after NFKC, which makes one space of the others."""

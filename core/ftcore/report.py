@@ -23,7 +23,7 @@ def figures(record: RunRecord) -> list[tuple[str, str, str]]:
         if name in after.loss_by_part:
             pair = before.loss_by_part[name], after.loss_by_part[name]
             rows.append((f"  of {name.replace('_', ' ')}", f"{pair[0]:.3f}", f"{pair[1]:.3f}"))
-    for name in dict.fromkeys((*before.metrics, *after.metrics)):
+    for name in dict.fromkeys((*after.metrics, *before.metrics)):
         pair = before.metrics.get(name), after.metrics.get(name)
         rows.append((name.replace("_", " "), _figure(pair[0]), _figure(pair[1])))
     return rows

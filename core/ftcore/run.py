@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attrs import frozen
 
 from ftcore.base_models import load_model, load_tokenizer, resolve_base_model
+from ftcore.cache import FOLDER as CACHE
 from ftcore.checks import (
     check_base_model,
     check_config,
@@ -20,18 +23,20 @@ from ftcore.checks import (
     check_disk,
     check_lengths,
     check_samples,
+    check_shares,
     check_tokenizer,
     stop_or_skip,
 )
+from ftcore.collect import Collected, balance_samples, collect_samples
 from ftcore.config import ResolvedConfig
 from ftcore.errors import FtcoreError
 from ftcore.files import write_whole
-from ftcore.ledger import Entry, totals, write_ledger
+from ftcore.ledger import Ledger, totals, write_ledger
 from ftcore.mode import Mode
 from ftcore.model_folder import MODEL, merged_in_fp32, save_model
 from ftcore.plugins import installed_plugins
 from ftcore.preflight import schedule_warnings
-from ftcore.progress import Progress
+from ftcore.progress import Progress, Remembering
 from ftcore.record import (
     DataFile,
     Measured,
@@ -43,12 +48,10 @@ from ftcore.record import (
 )
 from ftcore.recorder import Recorder, now, recorded
 from ftcore.request import Request, filtered_modes, find_data, open_modes, resolve_settings
-from ftcore.samples import Collected, balance_samples, collect_samples
 from ftcore.settings import Settings
 from ftcore.shapes import check_importing
 from ftcore.shapes.importing import NATIVE
 from ftcore.sources import Source
-from ftcore.values import Problem
 from ftcore.workspace import check_output, new_run_folder, profile
 
 if TYPE_CHECKING:
@@ -71,12 +74,13 @@ class Run:
     record: RunRecord
 
 
-def train(request: Request, progress: Progress) -> Run:
+def train(request: Request, watcher: Progress) -> Run:
     """Trains, exports and proves; the whole line.
 
     :raises FtcoreError: anything that a person can mend; a run that has begun says so in its
         record.
     """
+    progress = Remembering(watcher)
     progress.stage("Checking settings and data")
     modes = open_modes(request)
     resolved = resolve_settings(request, modes)
@@ -93,21 +97,24 @@ def train(request: Request, progress: Progress) -> Run:
         sources,
         known_modes=known,
         importing=request.importing,
-        limit=settings.max_samples,
+        limit=None if settings.balance else settings.max_samples,
         in_turn=request.demo,
+        workers=settings.workers,
+        disabled=request.disabled,
     )
     _say_shapes(collected, progress)
     if settings.balance:
         collected = _balanced(collected, settings, progress)
-    check_samples(collected, settings, small_ok=request.allow_small, progress=progress)
+    check_samples(collected, modes, settings, small_ok=request.allow_small, progress=progress)
     base = resolve_base_model(settings.base_model, request.workspace)
     size = check_base_model(base, settings)
 
     progress.stage("Rendering samples")
     # torch and transformers are imported from here on: what is refused above is refused at once
     from ftcore.evaluate import choose_turns, evaluation_loss
-    from ftcore.prepare import make_rows, prepare
+    from ftcore.prepare import prepare
     from ftcore.quiet import quieten
+    from ftcore.rows import make_rows
     from ftcore.trainer import autocast, device, total_steps, train_model
 
     quieten()
@@ -121,25 +128,30 @@ def train(request: Request, progress: Progress) -> Run:
         long_samples=settings.long_samples,
         eval_split=settings.eval_split,
         seed=settings.seed,
+        workers=settings.workers,
+        disabled=request.disabled,
+        cache=request.workspace / CACHE if settings.cache else None,
+        advance=progress.advance,
     )
     _say_what_rendering_did(data, settings, progress)
     usable = len(data.train) + len(data.held_out)
     if usable < len(collected.samples):
         check_count(usable, settings, small_ok=request.allow_small, progress=progress)
-    ledger = (*collected.entries, *data.entries)
+        left = Counter(chain(data.train.kinds, data.held_out.kinds))
+        check_shares(left, modes, settings, small_ok=request.allow_small, progress=progress)
+    ledger = Ledger(chain(collected.entries, data.entries))
     lay = partial(make_rows, max_seq_length=settings.max_seq_length)
-    rows = lay(data.train, packing=settings.packing)
-    held_out_rows = lay(data.held_out, packing=False)
+    rows = lay(data.train.examples, packing=settings.packing)
+    held_out_rows = lay(data.held_out.examples, packing=False)
     steps = total_steps(len(rows), settings)
-    warnings = schedule_warnings(settings, len(data.train), steps)
-    for problem in warnings:
+    for problem in schedule_warnings(settings, len(data.train), steps):
         progress.warn(problem)
 
     check_disk(request.output or runs, size, settings)
     folder = new_run_folder(runs, tuple(modes), request.output)
-    record = _new_record(folder, modes, resolved, base.reference, sources, ledger, data, warnings)
+    record = _new_record(folder, modes, resolved, base.reference, sources, ledger, data, progress)
     with recorded(folder, record) as recorder:
-        write_ledger(folder / "ledger.jsonl", sorted(ledger, key=lambda e: (e.file, e.line)))
+        write_ledger(folder / "ledger.jsonl", ledger.by_place())
         recorder.add("ledger", folder / "ledger.jsonl")
 
         progress.stage("Loading the base model")
@@ -150,8 +162,8 @@ def train(request: Request, progress: Progress) -> Run:
         progress.stage("Measuring the base model")
         loss_of = partial(
             evaluation_loss,
-            examples=[example for item in data.held_out for example in item.examples],
-            part_labels=data.renderer.part_labels,
+            examples=data.held_out.examples,
+            part_labels=data.part_labels,
             autocast=autocast(settings),
         )
         turns = choose_turns(
@@ -170,7 +182,7 @@ def train(request: Request, progress: Progress) -> Run:
             data.renderer.tokenizer,
             rows,
             held_out_rows,
-            data.renderer.part_labels,
+            data.part_labels,
             settings,
             folder,
             loss_of,
@@ -224,9 +236,10 @@ def _say_shapes(collected: Collected, progress: Progress) -> None:
 
 def _balanced(collected: Collected, settings: Settings, progress: Progress) -> Collected:
     minimums = settings.dataset_requirements.mode_distribution
-    balanced = balance_samples(collected, minimums, settings.seed)
+    balanced = balance_samples(collected, minimums, settings.seed, settings.max_samples)
     if not balanced.samples and collected.samples:
-        return collected  # a mode has no sample at all: what to do is said where shares are checked
+        progress.note("--balance leaves nothing out: a mode that needs a share has no sample")
+        return collected
     out = len(collected.samples) - len(balanced.samples)
     progress.note(f"--balance leaves out {out:,} of {len(collected.samples):,} samples")
     return balanced
@@ -234,6 +247,8 @@ def _balanced(collected: Collected, settings: Settings, progress: Progress) -> C
 
 def _say_what_rendering_did(data: DataSet, settings: Settings, progress: Progress) -> None:
     stop_or_skip("the base model's chat template", data.problems, settings, progress)
+    if data.from_cache:
+        progress.note("the samples are rendered as in an earlier run, and were taken from there")
     if data.own_template:
         progress.note(
             "the base model's chat template does not support what the samples need; ftcore's "
@@ -248,9 +263,9 @@ def _new_record(
     resolved: ResolvedConfig,
     base_model: str,
     sources: Sequence[Source],
-    ledger: Sequence[Entry],
+    ledger: Ledger,
     data: DataSet,
-    warnings: Sequence[Problem],
+    said: Remembering,
 ) -> RunRecord:
     plugins = {i.name: i for mode in modes.values() for i in (mode.info, *mode.extensions)}
     return RunRecord(
@@ -265,7 +280,7 @@ def _new_record(
         data=tuple(DataFile(s.name, s.digest.bytes, s.digest.hexdigest()) for s in sources),
         ledger=totals(ledger),
         own_chat_template=data.own_template,
-        warnings=tuple(str(problem) for problem in warnings),
+        warnings=tuple(str(problem) for problem in said.warnings),
     )
 
 

@@ -1,26 +1,28 @@
-"""Collects the samples of a run: reads, sorts by mode, validates, and accounts for every record."""
+"""Reads records and judges each: whose mode's it is, and whether it is a valid sample."""
 
 from __future__ import annotations
 
 import difflib
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import TypeVar
 
 import attrs
-from attrs import field, frozen
+from attrs import frozen
 
-from ftcore.balance import choose_balanced
 from ftcore.contamination import contamination, foreign_markers
 from ftcore.ledger import Entry, State
 from ftcore.mode import Mode, placed
 from ftcore.schemata import shown
-from ftcore.shapes import Imported, Importing, import_record
+from ftcore.shapes import Imported, Importing, import_record, mode_of
 from ftcore.sources import Source, read_source
 from ftcore.values import Problem, Sample
 
 T = TypeVar("T")
+
+Record = tuple[Sample | Problem, str | None]
+"""What was read, and the mode that its source says it is of."""
 
 
 @frozen
@@ -42,29 +44,6 @@ class Judged:
     entry: Entry | None = None
 
 
-@frozen
-class Collected:
-    """The valid samples with their modes, and what became of all other records."""
-
-    samples: tuple[tuple[Sample, Mode], ...] = field(repr=False)
-    problems: tuple[Problem, ...]
-    warnings: tuple[Problem, ...]
-    """What modes and extensions find worth saying about samples that are used all the same."""
-    entries: tuple[Entry, ...] = field(repr=False)
-    """Of the records that gave no sample: refused, of another mode, beyond the maximum."""
-    shapes: Mapping[str, int]
-    """How many records were written in which shape."""
-    ignored: Mapping[str, int]
-    """Keys of foreign shapes that nothing reads, and in how many records."""
-    notes: Mapping[str, int]
-    """What was done to records of foreign shapes, and to how many."""
-
-    @property
-    def records(self) -> int:
-        """How many records the data hold."""
-        return len(self.samples) + len(self.entries)
-
-
 def judge_samples(
     modes: Mapping[str, Mode],
     sources: Sequence[Source],
@@ -82,74 +61,40 @@ def judge_samples(
     :param in_turn: take one record of every source, then the next of every source, and so on.
     :raises InputError: a source cannot be read.
     """
-    known = sorted({*known_modes, *modes})
-    foreign = foreign_markers(modes)
-    readers = [_records(source) for source in sources]
-    records = _in_turn(readers) if in_turn else chain.from_iterable(readers)
-    for item, owner in records:
-        choice = item if isinstance(item, Problem) else _choose(item, owner, modes, known)
-        if isinstance(choice, Problem):
-            yield _refused((choice,))
-        elif isinstance(choice, str):
-            yield Judged(None, None, entry=_entry(item, "other_mode", f"of the mode {choice!r}"))
-        elif isinstance(item, Sample):  # always: what is no sample is a problem
-            yield _judge(item, choice, importing, foreign[choice.name])
+    judge = open_judge(modes, known_modes, importing)
+    yield from map(judge, read_records(sources, in_turn=in_turn))
 
 
-def collect_samples(
-    modes: Mapping[str, Mode],
-    sources: Sequence[Source],
-    *,
-    known_modes: Iterable[str],
-    importing: Importing,
-    limit: int | None = None,
-    in_turn: bool = False,
-) -> Collected:
-    """What :func:`judge_samples` finds, all of it; valid samples beyond ``limit`` are left out.
+def read_records(sources: Sequence[Source], *, in_turn: bool) -> Iterator[Record]:
+    """All records of all sources.
 
+    :param in_turn: one record of every source, then the next of every source, and so on.
     :raises InputError: a source cannot be read.
     """
-    samples: list[tuple[Sample, Mode]] = []
-    problems: list[Problem] = []
-    warnings: list[Problem] = []
-    entries: list[Entry] = []
-    shapes: Counter[str] = Counter()
-    ignored: Counter[str] = Counter()
-    notes: Counter[str] = Counter()
-    judged = judge_samples(
-        modes, sources, known_modes=known_modes, importing=importing, in_turn=in_turn
-    )
-    for one in judged:
-        shapes.update([one.shape] if one.shape else [])
-        ignored.update(one.ignored)
-        notes.update(one.notes)
-        if one.entry is not None:
-            problems += [problem for problem in one.problems if problem.severity == "error"]
-            entries.append(one.entry)
-        elif one.sample is not None and one.mode is not None:
-            if limit is not None and len(samples) >= limit:
-                entries.append(_entry(one.sample, "over_max", f"beyond the first {limit} samples"))
-            else:
-                warnings += one.problems
-                samples.append((one.sample, one.mode))
-    return Collected(
-        tuple(samples), tuple(problems), tuple(warnings), tuple(entries), shapes, ignored, notes
-    )
+    readers = [_records(source) for source in sources]
+    return _in_turn(readers) if in_turn else chain.from_iterable(readers)
 
 
-def balance_samples(collected: Collected, minimums: Mapping[str, float], seed: int) -> Collected:
-    """Leaves out samples of the modes that are too many: see :mod:`ftcore.balance`."""
-    kept = choose_balanced([mode.name for _, mode in collected.samples], minimums, seed)
-    out = [
-        _entry(sample, "balanced_out", f"{mode.name} mode has more than its share")
-        for index, (sample, mode) in enumerate(collected.samples)
-        if index not in kept
-    ]
-    return attrs.evolve(
-        collected,
-        samples=tuple(item for index, item in enumerate(collected.samples) if index in kept),
-        entries=(*collected.entries, *out),
-    )
+def open_judge(
+    modes: Mapping[str, Mode], known_modes: Iterable[str], importing: Importing
+) -> Callable[[Record], Judged]:
+    """What judges one record: see :func:`judge_samples`."""
+    known = sorted({*known_modes, *modes})
+    foreign = foreign_markers(modes)
+
+    def judge(record: Record) -> Judged:
+        item, owner = record
+        if isinstance(item, Problem):
+            return _refused((item,))
+        named = mode_of(item, importing)
+        choice = _choose(owner if named is None else named, item, modes, known)
+        if isinstance(choice, str):
+            return Judged(None, None, entry=entry(item, "other_mode", f"of the mode {choice!r}"))
+        if isinstance(choice, Problem):
+            return _refused((choice,))
+        return _judge(item, choice, importing, foreign[choice.name])
+
+    return judge
 
 
 def _in_turn(readers: Sequence[Iterator[T]]) -> Iterator[T]:
@@ -163,7 +108,7 @@ def _in_turn(readers: Sequence[Iterator[T]]) -> Iterator[T]:
             break
 
 
-def _records(source: Source) -> Iterator[tuple[Sample | Problem, str | None]]:
+def _records(source: Source) -> Iterator[Record]:
     for item in read_source(source):
         yield item, source.mode
 
@@ -196,12 +141,9 @@ def _refused(
 
 
 def _choose(
-    sample: Sample, owner: str | None, modes: Mapping[str, Mode], known: Sequence[str]
+    name: object, sample: Sample, modes: Mapping[str, Mode], known: Sequence[str]
 ) -> Mode | Problem | str:
-    """The sample's mode; the name of an installed one that is not being trained."""
-    name = sample.data.get("cognitive_mode")
-    if name is None:
-        name = owner
+    """The mode of that name; the name itself if it is installed and not being trained."""
     if name is None and len(modes) == 1:
         return next(iter(modes.values()))
     if isinstance(name, str) and name in modes:
@@ -221,5 +163,6 @@ def _choose(
     )
 
 
-def _entry(item: Sample | Problem, state: State, reason: str) -> Entry:
+def entry(item: Sample | Problem, state: State, reason: str) -> Entry:
+    """The entry of a record that is not used."""
     return Entry(item.file, item.line, state, reason)

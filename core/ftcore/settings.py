@@ -75,6 +75,8 @@ class Settings:
     load_best_model_at_end: bool
     metric_for_best_model: str
     invalid_samples: Literal["stop", "skip"]
+    workers: int
+    cache: bool
     dataset_requirements: DatasetRequirements
     output_format: Literal["gguf", "safetensors"]
     quantization: Literal["F32", "F16", "BF16", "Q8_0"]

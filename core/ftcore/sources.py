@@ -140,6 +140,11 @@ def read_source(source: Source) -> Iterator[Sample | Problem]:
             _drain(file)
 
 
+def size_of(source: Source) -> int:
+    """How many bytes a source has; 0 where that is known only when it was read."""
+    return source.path.stat().st_size if source.path else 0
+
+
 def _find(path: Path) -> Iterator[Source]:
     if path == STDIN:
         if sys.stdin.isatty():

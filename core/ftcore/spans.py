@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 from attrs import frozen
 
@@ -22,49 +24,69 @@ class Span:
     label: str
 
 
-def part_spans(message: Message, answer: str) -> tuple[Span, ...]:
-    """Where the parts of a message stand in its answer.
+def part_spans(message: Message, answer: str) -> tuple[tuple[Span, ...], str]:
+    """Where the parts of a message stand in its answer, and what the template left out, in words.
 
     Templates trim texts and choose how to write arguments, so the parts are looked for in the
     order in which templates write them: reasoning, content, calls. What is found nowhere stays
     structure. A text that is itself a piece of the template's structure may be found there.
     """
     spans: list[Span] = []
-    for parts in (message.reasoning, message.content):
-        spans += _part_places(parts, answer, spans[-1].end if spans else 0)
+    lost = ""
+    for what, parts in (("the reasoning", message.reasoning), ("the text", message.content)):
+        if not parts:
+            continue
+        names = [call.name for call in message.tool_calls[:1]]
+        found, every = _part_places(parts, answer, spans[-1].end if spans else 0, names)
+        spans += found
+        lost = lost or ("" if every else what)
     cursor = spans[-1].end if spans else 0
-    for call in message.tool_calls:
+    followers = [*(call.name for call in message.tool_calls[1:]), None]
+    for call, follower in zip(message.tool_calls, followers, strict=False):
         at = _name_place(call.name, answer, cursor)
         if at < 0:
+            lost = lost or f"the call of the tool {call.name!r}"
             continue
         cursor = at + len(call.name)
         spans.append(Span(at, cursor, call.name_label))
-        for start, end in _argument_places(call, answer, cursor):
+        for start, end in _argument_places(call, answer, cursor, follower):
             spans.append(Span(start, end, call.arguments_label))
             cursor = end
-    return tuple(spans)
+    return tuple(spans), lost
 
 
-def _part_places(parts: Sequence[Part], answer: str, cursor: int) -> list[Span]:
-    """All parts together, perhaps trimmed; else those that are found one after the other."""
-    whole = "".join(part.text for part in parts)
+def _part_places(
+    parts: Sequence[Part], answer: str, cursor: int, names: Sequence[str]
+) -> tuple[list[Span], bool]:
+    """All parts together, perhaps trimmed; else those that are found one after the other.
+
+    And whether every part is found that is more than white space.
+
+    :param names: of the tool that is called next; white space beyond it is no part.
+    """
+    spans: list[Span] = []
+    whole = parts[0].text if len(parts) == 1 else "".join(part.text for part in parts)
     for text in (whole, whole.strip()):
         found = answer.find(text, cursor)
+        if text.isspace() and any(0 <= _name_place(n, answer, cursor) < found for n in names):
+            break
         if text and found >= 0:
             at = found - whole.index(text)
-            spans: list[Span] = []
+            beyond = found + len(text)
             for part in parts:
-                start, at = at, at + len(part.text)
-                spans.append(Span(max(start, found), min(at, found + len(text)), part.label))
-            return [span for span in spans if span.start < span.end]
-    spans = []
+                start, at = max(at, found), at + len(part.text)
+                if start < min(at, beyond):
+                    spans.append(Span(start, min(at, beyond), part.label))
+            return spans, True
+    every = True
     for part in parts:
         text = part.text.strip()
         at = answer.find(text, cursor)
         if text and at >= 0:
             cursor = at + len(text)
             spans.append(Span(at, cursor, part.label))
-    return spans
+        every = every and at >= 0
+    return spans, every
 
 
 def _name_place(name: str, answer: str, cursor: int) -> int:
@@ -76,41 +98,58 @@ def _name_place(name: str, answer: str, cursor: int) -> int:
     return -1
 
 
-def _argument_places(call: ToolCall, answer: str, cursor: int) -> list[tuple[int, int]]:
-    """The arguments as one JSON object in a usual spelling, else each value by itself (XML)."""
-    for text in _json_spellings(call.arguments):
-        at = answer.find(text, cursor)
-        if at >= 0:
-            return [(at, at + len(text))]
+def _argument_places(
+    call: ToolCall, answer: str, cursor: int, follower: str | None
+) -> list[tuple[int, int]]:
+    """The arguments as one JSON object in a usual spelling, else each value by itself (XML).
+
+    :param follower: the name of the next call, beyond which they cannot stand.
+    """
     places: list[tuple[int, int]] = []
-    for value in call.arguments.values():
-        for text in (
-            (value, *_json_spellings(value)) if isinstance(value, str) else _json_spellings(value)
-        ):
+
+    def found(texts: Iterable[str], cursor: int) -> bool:
+        beyond = -1 if follower is None else _name_place(follower, answer, cursor)
+        for text in texts:
             at = answer.find(text, cursor)
-            if at >= 0:
-                cursor = at + len(text)
-                places.append((at, cursor))
-                break
+            if at >= 0 and not 0 <= beyond < at:
+                places.append((at, at + len(text)))
+                return True
+        return False
+
+    if not found(_json_spellings(call.arguments), cursor):
+        for value in call.arguments.values():
+            itself = [value] if isinstance(value, str) and value else []
+            found(chain(itself, _json_spellings(value)), places[-1][1] if places else cursor)
     return places
 
 
-def _json_spellings(value: object) -> list[str]:
+def _json_spellings(value: object) -> Iterator[str]:
     separators: list[tuple[str, str]] = [(", ", ": "), (",", ":")]
-    return list(
-        dict.fromkeys(
-            json.dumps(value, ensure_ascii=ascii_only, separators=pair)
-            for pair in separators
-            for ascii_only in (False, True)
-        )
-    )
+    for pair in separators:
+        for ascii_only in (False, True):
+            yield json.dumps(value, ensure_ascii=ascii_only, separators=pair)
 
 
-def label_at(spans: Sequence[Span], start: int, end: int) -> str:
-    """The part that a token belongs to: the one it overlaps most, structure where none."""
-    best, most = STRUCTURE, 0
+def label_tokens(
+    spans: Sequence[Span], starts: Sequence[int], ends: Sequence[int], first: int, beyond: int
+) -> Iterator[tuple[int, int, str]]:
+    """The tokens of each span, from the first to the one before the second, and its label.
+
+    A token belongs to the span that it overlaps most, the earlier one of two.
+
+    :param spans: in their order, none over another.
+    :param starts: the character at which each token begins, counted as the spans count.
+    :param ends: one beyond the character at which it ends.
+    :param first: the first token that may belong to a span; ``beyond``: one beyond the last.
+    """
+    shared, most = -1, 0  # the last token with a label, and how much of it has that label
     for span in spans:
-        overlap = min(end, span.end) - max(start, span.start)
-        if overlap > most:
-            best, most = span.label, overlap
-    return best
+        low = bisect_right(ends, span.start, first, beyond)
+        high = bisect_left(starts, span.end, first, beyond)
+        if low == shared and low < high:
+            overlap = min(ends[low], span.end) - max(starts[low], span.start)
+            low += most >= overlap
+        if low < high:
+            yield low, high, span.label
+            shared = high - 1
+            most = min(ends[shared], span.end) - max(starts[shared], span.start)

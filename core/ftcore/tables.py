@@ -30,7 +30,8 @@ BATCH = 32
 def parquet_records(path: Path, name: str) -> Iterator[Sample | Problem]:
     """Each row of a Parquet file; its ``line`` is the number of the row, from 1.
 
-    What is null leaves its key out, at every depth: Arrow fills structs up with nulls.
+    An empty cell is None. Inside of a cell, null leaves its key out: Arrow fills structs up with
+    nulls.
 
     :raises InputError: the file is no whole Parquet file.
     """
@@ -82,8 +83,6 @@ def table_record(
         return Problem(f"a value cannot be read: {row}", "", hint, name, number)
     data: dict[str, Any] = {}
     for key, value in row.items():
-        if value is None:
-            continue
         try:
             data[key] = _plain(value, None if schema is None else schema.field(key).type)
         except RefusedError as error:

@@ -24,17 +24,16 @@ _PROBE_TOOL: dict[str, Any] = {
     },
 }
 _USER: dict[str, Any] = {"role": "user", "content": "probe_user"}
-_CALL: dict[str, Any] = {
-    "role": "assistant",
-    "content": "",
-    "tool_calls": [
-        {
-            "id": "call00001",
-            "type": "function",
-            "function": {"name": "probe_tool", "arguments": {"key": "probe_value"}},
-        }
-    ],
-}
+
+
+def _called(call_id: str) -> list[dict[str, Any]]:
+    function = {"name": "probe_tool", "arguments": {"key": "probe_value"}}
+    call = {"id": call_id, "type": "function", "function": function}
+    return [
+        _USER,
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "tool", "content": "probe_result", "tool_call_id": call_id, "name": "probe_tool"},
+    ]
 
 
 def with_ftcore_template(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
@@ -53,8 +52,15 @@ def with_ftcore_template(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokeni
         )
     changed = copy.deepcopy(tokenizer)
     template = resources.files("ftcore").joinpath("chat_template.jinja").read_text("utf-8")
-    changed.chat_template = template.replace("<|im_end|>", end)
+    begin = "{{- bos_token -}}\n" if _begins_texts(tokenizer) else ""
+    changed.chat_template = begin + template.replace("<|im_end|>", end)
     return changed
+
+
+def _begins_texts(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether the model expects a beginning-of-sequence token: its tokenizer writes one."""
+    ids: list[int] = tokenizer("a")["input_ids"]  # pyright: ignore
+    return tokenizer.bos_token is not None and ids[0] == tokenizer.bos_token_id
 
 
 def special_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
@@ -68,19 +74,21 @@ def special_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
 
 def target_of(tokenizer: PreTrainedTokenizerBase) -> Target:
     """What the tokenizer's chat template can express, found out by rendering probes."""
+    called = _render(tokenizer, _called("call00001"), [_PROBE_TOOL])
+    reasoned = {"role": "assistant", "content": "a", "reasoning_content": "probe_reasoning"}
     return Target(
         tools="probe_tool" in _render(tokenizer, [_USER], [_PROBE_TOOL])
-        and "probe_value" in _render(tokenizer, [_USER, _CALL], [_PROBE_TOOL]),
+        and all(probe in called for probe in ("probe_value", "probe_result")),
         system="probe_system"
         in _render(tokenizer, [{"role": "system", "content": "probe_system"}, _USER]),
-        reasoning="probe_reasoning"
-        in _render(
-            tokenizer,
-            [
-                _USER,
-                {"role": "assistant", "content": "a", "reasoning_content": "probe_reasoning"},
-            ],
-        ),
+        reasoning="probe_reasoning" in _render(tokenizer, [_USER, reasoned]),
+    )
+
+
+def demands_nine_characters(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether the template takes only ids of nine characters for calls, as Mistral's do."""
+    return bool(_render(tokenizer, _called("call00001"), [_PROBE_TOOL])) and not _render(
+        tokenizer, _called("call_1"), [_PROBE_TOOL]
     )
 
 

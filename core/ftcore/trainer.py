@@ -6,11 +6,12 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
 from attrs import field, frozen
 from datasets import Dataset  # pyright: ignore[reportMissingTypeStubs]
@@ -27,11 +28,12 @@ from transformers import (
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling, SFTTrainer
 
+from ftcore.attention import dense_attention, has_varlen, varlen_attention
 from ftcore.errors import FtcoreError
 from ftcore.evaluate import Autocast, Loss
-from ftcore.prepare import Row, row_columns
 from ftcore.progress import Progress
 from ftcore.render import IGNORE
+from ftcore.rows import Rows
 from ftcore.settings import Settings
 
 OVERFLOWING_STEPS = 48
@@ -81,8 +83,8 @@ def autocast(settings: Settings) -> Autocast:
 def train_model(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    rows: Sequence[Row],
-    held_out: Sequence[Row],
+    rows: Rows,
+    held_out: Rows,
     part_labels: Sequence[str],
     settings: Settings,
     folder: Path,
@@ -97,12 +99,11 @@ def train_model(
     :raises FtcoreError: the loss is not finite, or the machine's memory does not suffice.
     """
     watcher = _Watcher(folder / "log.jsonl", progress)
-    to_dataset = cast(Any, Dataset.from_dict)  # pyright: ignore[reportUnknownMemberType]
     trainer: Any = _Trainer(
         model=model,
         args=sft_config(settings, folder, evaluates=bool(held_out)),
-        train_dataset=to_dataset(row_columns(rows)),
-        eval_dataset=to_dataset(row_columns(held_out)) if held_out else None,
+        train_dataset=_dataset(rows),
+        eval_dataset=_dataset(held_out) if held_out else None,
         processing_class=tokenizer,
         callbacks=[watcher],
         peft_config=_lora(settings) if settings.training_mode == "lora" else None,
@@ -113,7 +114,8 @@ def train_model(
     trainer.watch_parts(part_labels)
     trainer.remove_callback(PrinterCallback)
     started = time.monotonic()
-    trainer.train()
+    with trainer.packed_attention():
+        trainer.train()
     seconds = time.monotonic() - started
     trained = trainer.model
     if settings.training_mode == "lora" and not settings.load_in_8bit:
@@ -201,6 +203,7 @@ class _Trainer(SFTTrainer):
     """TRL's trainer with ftcore's own evaluation loss (by token, not by batch) and loss by part."""
 
     measure: Callable[[PreTrainedModel], Loss] | None = None
+    uses_varlen = False
     tokens = 0
     trained_tokens: int | torch.Tensor = 0
 
@@ -247,10 +250,20 @@ class _Trainer(SFTTrainer):
         step: Any = super().training_step  # pyright: ignore
         return step(model, inputs, *args, **kwargs)
 
+    def packed_attention(self) -> AbstractContextManager[None]:
+        """Attention by the varlen kernel where there is one; evaluation goes without."""
+        trainer: Any = self
+        dtype = (
+            torch.bfloat16 if trainer.args.bf16 else torch.float16 if trainer.args.fp16 else None
+        )
+        self.uses_varlen = has_varlen(trainer.model, dtype)
+        return varlen_attention(trainer.model) if self.uses_varlen else nullcontext()
+
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         assert self.measure is not None
         trainer: Any = self
-        loss = self.measure(trainer.model)
+        with dense_attention(trainer.model) if self.uses_varlen else nullcontext():
+            loss = self.measure(trainer.model)
         metrics = {"eval_loss": loss.total}
         metrics |= {f"eval_loss_{name}": value for name, value in loss.by_part.items()}
         self.log(dict(metrics))
@@ -347,6 +360,12 @@ def _summary(entry: Mapping[str, float]) -> str:
         "tokens_per_second": "{:.0f} tok/s",
     }
     return " · ".join(form.format(entry[name]) for name, form in shown.items() if name in entry)
+
+
+def _dataset(rows: Rows) -> Any:
+    """The rows' numbers, each row being read when it is asked for."""
+    from_dict = cast(Any, Dataset.from_dict)  # pyright: ignore[reportUnknownMemberType]
+    return from_dict({"row": np.arange(len(rows))}).with_transform(rows.columns)
 
 
 def _lora(settings: Settings) -> LoraConfig:

@@ -78,6 +78,8 @@ def _misplaced(text: str, key: str, tags: Sequence[Tag]) -> tuple[str, str]:
             'write its two texts as "thought" and "world", without the tags',
         )
     name = tags[0].name
+    if key == "world" and (fault := _fault_of_reply(text, tags)):
+        return fault
     around = blank(text[: tags[0].start]) and blank(text[tags[-1].end :]) and len(tags) == 2
     if around and name == key:
         return (
@@ -93,6 +95,28 @@ def _misplaced(text: str, key: str, tags: Sequence[Tag]) -> tuple[str, str]:
         f"<{name}> tags stand inside the {key}",
         "remove them: a reply has one thought and one world, and neither holds the other",
     )
+
+
+def _fault_of_reply(text: str, tags: Sequence[Tag]) -> tuple[str, str] | None:
+    """What keeps a text that begins as a whole reply from being one."""
+    if tags[0].written != "<thought>" or not blank(text[: tags[0].start]) or len(tags) < 2:
+        return None
+    written = [tag.written for tag in tags]
+    if written == ["<thought>", "</thought>"] and not blank(text[tags[1].end :]):
+        return (
+            "what follows </thought> does not stand in <world> tags",
+            "put it between <world> and </world>",
+        )
+    if written != ["<thought>", "</thought>", "<world>", "</world>"]:
+        return None
+    for stretch, where in (
+        (text[tags[1].end : tags[2].start], "between </thought> and <world>"),
+        (text[tags[3].end :], "after </world>"),
+    ):
+        if not blank(stretch):
+            words = shown(stretch.strip())
+            return f"words stand {where}: {words}", "move them into the thought or the world"
+    return None
 
 
 def _unbalanced(tags: Sequence[Tag]) -> Tag | None:

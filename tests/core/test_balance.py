@@ -33,6 +33,14 @@ def test_a_mode_that_needs_no_share_is_left_alone():
     assert balanced_counts({"a": 5, "b": 1}, {}) == {"a": 5, "b": 1}
 
 
+def test_a_limit_is_kept_within_the_balance():
+    there = {"a": 20, "b": 20, "c": 20}
+    kept = balanced_counts(there, GUIDE, 30)
+    assert sum(kept.values()) == 30
+    assert shares_short(kept, GUIDE) == {}
+    assert balanced_counts(there, GUIDE, 100) == there
+
+
 def test_shares_are_met_exactly_and_not_nearly():
     assert shares_short({"a": 2, "b": 9}, {"a": 0.2}) == {"a": (2 / 11, 0.2)}
     assert shares_short({"a": 2, "b": 8}, {"a": 0.2}) == {}

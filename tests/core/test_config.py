@@ -208,8 +208,8 @@ def test_comments_stand_anywhere_and_reach_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("mode", "named", "words"),
     [
-        ("haiku", "sonnet", ("'sonnet'", "--mode haiku", "--mode sonnet")),
-        ("haiku", "mixed", ("'mixed'", "--mode haiku", "leave out --mode")),
+        ("haiku", "sonnet", ("'sonnet'", "is 'haiku'", "--mode sonnet")),
+        ("haiku", "mixed", ("'mixed'", "is 'haiku'", "leave out --mode")),
         (None, "sonnet", ("'sonnet'", "mixed", "--mode sonnet")),
     ],
 )

@@ -159,15 +159,20 @@ def test_a_mode_below_its_share_is_named_with_both_figures(settings, small_ok):
     key, shares = MIX
     needs = attrs.evolve(settings.dataset_requirements, mode_distribution=shares)
     mixed = attrs.evolve(settings, dataset_requirements=needs)
-    assert share_problems(mixed, {"haiku": 20, "ode": 10, "other": 70}, small_ok) == ()
-    (few,) = share_problems(mixed, {"haiku": 19, "ode": 10, "other": 71}, small_ok)
+    modes = ("haiku", "ode", "other")
+    assert share_problems(mixed, {"haiku": 20, "ode": 10, "other": 70}, modes, small_ok) == ()
+    (few,) = share_problems(mixed, {"haiku": 19, "ode": 10, "other": 71}, modes, small_ok)
     assert few.severity == ("warning" if small_ok else "error")
     assert few.message == f"19 samples (19.0%) are of haiku mode; {key} asks for at least 20%"
     assert "--balance" in few.hint
-    (none,) = share_problems(mixed, {"haiku": 50, "other": 50}, small_ok)
+    (none,) = share_problems(mixed, {"haiku": 50, "other": 50}, modes, small_ok)
     assert "0 samples" in none.message
     assert "--balance" not in none.hint  # it would leave nothing
     assert f"--set {key}.ode=0" in none.hint
+    (typo,) = share_problems(mixed, {"haiku": 50, "odes": 50}, ("haiku", "odes"), small_ok)
+    assert typo.severity == "error"
+    assert "names 'ode', which is no mode of this run" in typo.message
+    assert "'odes'" in typo.hint
 
 
 def test_a_run_without_a_step_is_said_at_once(settings):

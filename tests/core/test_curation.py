@@ -179,6 +179,7 @@ def test_near_duplicates_across_the_split_are_counted(report):
 
 def test_the_split_is_the_one_that_training_makes(report, tokenizer, tmp_path):
     from ftcore.prepare import prepare
+    from ftcore.spool import store_samples
 
     records = [sample(f"q{index % 30}", f"a{index % 30}") for index in range(40)]
     made = report(records, eval_split=0.2, tokenizer=tokenizer)
@@ -190,7 +191,7 @@ def test_the_split_is_the_one_that_training_makes(report, tokenizer, tmp_path):
         importing=Importing(),
     )
     data = prepare(
-        [(one.sample, mode) for one in judged],
+        store_samples((one.sample, mode) for one in judged if one.sample),
         tokenizer,
         max_seq_length=2048,
         long_samples="split",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import numpy as np
+
 from ftcore import duplicates
 from ftcore.duplicates import ALIKE, RUN, DuplicateFinder, min_hashes, words_of
 
@@ -99,7 +100,11 @@ def test_texts_without_words_are_not_alike():
 def test_scripts_without_spaces_are_compared_character_by_character():
     said = "私は昨日、友達と一緒に新しい映画を見に行きました。とても面白かったです。"
     near = said.replace("昨日", "今日")
-    assert find(said, near, "今日は雨が降っていますから、家で本を読みます。").near.tolist() == [0, 0, 2]
+    assert find(said, near, "今日は雨が降っていますから、家で本を読みます。").near.tolist() == [
+        0,
+        0,
+        2,
+    ]
 
 
 def test_a_long_text_is_hashed_in_pieces_to_the_same_end(monkeypatch):
@@ -127,4 +132,3 @@ def test_groups_are_those_of_comparing_all_pairs(monkeypatch):
 def test_nothing_is_no_fault():
     found = DuplicateFinder().find()
     assert found.exact.tolist() == found.near.tolist() == []
-

@@ -8,7 +8,7 @@ import attrs
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftcore.ledger import STATES, Entry, totals, write_ledger
+from ftcore.ledger import STATES, Entry, Ledger, totals, write_ledger
 
 ENTRIES = st.lists(
     st.builds(
@@ -38,6 +38,15 @@ def test_tokens_are_those_that_are_trained_on(entries):
     assert summed.examples == sum(entry.examples for entry in trained)
     assert summed.tokens == sum(entry.tokens for entry in trained)
     assert summed.trained_tokens == sum(entry.trained_tokens for entry in trained)
+
+
+@given(ENTRIES)
+def test_a_ledger_keeps_every_entry_and_sorts_them_by_place(entries):
+    ledger = Ledger(entries)
+    assert list(ledger) == entries
+    assert [ledger[index] for index in range(-len(entries), 0)] == entries
+    assert list(ledger[1:4]) == entries[1:4]
+    assert list(ledger.by_place()) == sorted(entries, key=lambda e: (e.file, e.line))
 
 
 def test_the_file_has_one_entry_a_line_in_the_order_given(tmp_path):

@@ -335,3 +335,48 @@ def test_a_mode_that_imports_no_chats_does_so_under_an_extension_too(distributio
     distribution("ftc-watch", watch, extension="watch")
     sample = Sample({}, "data.jsonl", 1)
     assert open_mode("haiku").import_chat({"messages": []}, sample) is None
+
+
+CHATTING = """
+@hookimpl
+def ftcore_sample_schema():
+    sample = {"type": "object", "properties": {"messages": {"type": "array"}}}
+    return {"$ref": "#/$defs/sample", "$defs": {"sample": sample}}
+"""
+
+
+def test_an_extension_wraps_what_a_mode_without_the_hook_does_with_chats(distribution, mode_code):
+    distribution("ftc-chat", mode_code + CHATTING, mode="chat")
+    shorten = """
+    from ftcore import hookimpl
+
+    @hookimpl(wrapper=True)
+    def ftcore_import_chat(chat):
+        taken = yield
+        return {"messages": taken["messages"][:1]}
+    """
+    distribution("ftc-shorten", shorten, extension="shorten")
+    chat = {"messages": [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]}
+    taken = open_mode("chat").import_chat(chat, Sample({}, "data.jsonl", 1))
+    assert taken == {"messages": chat["messages"][:1]}
+
+
+@pytest.mark.parametrize("given", ["{1, 2}", "{5: 1}", "[1]", "None", "{'a': {1}}"])
+def test_an_imported_sample_that_is_no_json_is_the_plugins_fault(distribution, mode_code, given):
+    code = f"\n@hookimpl\ndef ftcore_import_chat(chat):\n    return {given}\n"
+    distribution("ftc-haiku", mode_code + code, mode="haiku")
+    with pytest.raises(PluginError, match="no JSON object"):
+        open_mode("haiku").import_chat({"messages": []}, Sample({}, "data.jsonl", 7))
+
+
+@pytest.mark.parametrize(
+    "given", ["Problem(5)", "Problem('a', 3)", "Problem('a', severity='fatal')"]
+)
+def test_a_problem_of_wrong_types_is_the_plugins_fault(distribution, mode_code, given):
+    code = (
+        "\nfrom ftcore.values import Problem\n"
+        f"\n@hookimpl\ndef ftcore_validate_sample(sample):\n    return [{given}]\n"
+    )
+    distribution("ftc-haiku", mode_code + code, mode="haiku")
+    with pytest.raises(PluginError, match="no Problem as documented"):
+        open_mode("haiku").problems(Sample({"ask": "a", "say": "b"}, "data.jsonl", 7))

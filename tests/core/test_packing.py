@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import combinations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftcore.packing import pack
+from ftcore import packing
+
+
+def pack(lengths: Sequence[int], capacity: int) -> list[tuple[int, ...]]:
+    order, ends = packing.pack(lengths, capacity)
+    return [tuple(row.tolist()) for row in np.split(order, ends[:-1])] if len(ends) else []
+
 
 CASES = st.integers(1, 60).flatmap(
     lambda capacity: st.tuples(st.lists(st.integers(0, capacity), max_size=40), st.just(capacity))

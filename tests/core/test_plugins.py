@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ftcore import hookspecs
 from ftcore.errors import PluginError
 from ftcore.plugins import implemented_hooks, installed_plugins, load_plugin, open_mode
 from ftcore.values import Sample, Target
@@ -329,3 +330,23 @@ def test_turning_off_a_plugin_that_is_not_there_is_an_error(distribution):
     with pytest.raises(PluginError, match="--no-plugin haikoo") as caught:
         installed_plugins({"haikoo"})
     assert "did you mean 'haiku'" in caught.value.hint
+
+
+@pytest.mark.parametrize("version", ["2", "0", "'1'"])
+def test_a_plugin_built_for_another_version_of_the_hooks_is_told_so(
+    distribution, mode_code, version
+):
+    distribution("ftc-haiku", f"FTCORE_API = {version}\n{mode_code}", mode="haiku")
+    with pytest.raises(PluginError) as caught:
+        open_mode("haiku")
+    assert f"built for version {version} of ftcore's hooks" in str(caught.value)
+    assert "has version 1" in str(caught.value)
+    assert "--no-plugin haiku" in str(caught.value)
+
+
+def test_a_plugin_that_says_no_version_is_built_for_the_first(distribution, mode_code, monkeypatch):
+    distribution("ftc-haiku", mode_code, mode="haiku")
+    assert open_mode("haiku").name == "haiku"
+    monkeypatch.setattr(hookspecs, "API_VERSION", 2)
+    with pytest.raises(PluginError, match="built for version 1 of"):
+        open_mode("haiku")

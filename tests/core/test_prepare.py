@@ -14,8 +14,10 @@ from ftcore.errors import InputError, ProblemsError
 from ftcore.ledger import totals
 from ftcore.mode import Mode
 from ftcore.plugins import open_mode
-from ftcore.prepare import DataSet, make_rows, prepare, row_columns
+from ftcore.prepare import DataSet, prepare
 from ftcore.render import IGNORE
+from ftcore.rows import Rows, make_rows
+from ftcore.spool import store_samples
 from ftcore.values import Sample
 
 TOOL = """
@@ -70,7 +72,7 @@ def samples(mode: Mode, *answers: str) -> list[tuple[Sample, Mode]]:
 
 def prepared(tokenizer: Any, given: list[tuple[Sample, Mode]], **changes: Any) -> DataSet:
     options = {"max_seq_length": 512, "eval_split": 0.0, "seed": 1, "long_samples": "split"}
-    return prepare(given, tokenizer, **(options | changes))
+    return prepare(store_samples(given), tokenizer, **(options | changes))
 
 
 def fates(data: DataSet) -> dict[int, str]:
@@ -265,24 +267,33 @@ def test_in_mixed_data_one_template_serves_all(distribution, mode_code, tokenize
 # Rows
 
 
+def columns_of(rows: Rows) -> dict[str, list[list[int]]]:
+    return rows.columns({"row": range(len(rows))})
+
+
 def test_packed_rows_hold_every_example_once_and_whole(tokenizer, haiku):
     data = prepared(tokenizer, samples(haiku, *("word " * (n % 7 + 1) for n in range(30))))
-    rows = make_rows(data.train, packing=True, max_seq_length=128)
+    rows = make_rows(data.train.examples, packing=True, max_seq_length=128)
     assert len(rows) < 30
-    assert all(row.tokens <= 128 for row in rows)
-    packed = Counter(tuple(e.input_ids.tolist()) for row in rows for e in row.examples)
+    assert all(len(ids) <= 128 for ids in columns_of(rows)["input_ids"])
+    packed = Counter(
+        tuple(rows.examples[index].input_ids.tolist())
+        for number in range(len(rows))
+        for index in rows.row(number)
+    )
     assert packed == Counter(tuple(i.examples[0].input_ids.tolist()) for i in data.train)
 
 
 def test_without_packing_a_row_is_an_example_in_the_order_of_the_data(tokenizer, haiku):
     data = prepared(tokenizer, samples(haiku, "one", "two", "three"))
-    rows = make_rows(data.train, packing=False, max_seq_length=512)
-    assert [row.examples[0] for row in rows] == [item.examples[0] for item in data.train]
+    rows = make_rows(data.train.examples, packing=False, max_seq_length=512)
+    said = [item.examples[0].input_ids.tolist() for item in data.train]
+    assert columns_of(rows)["input_ids"] == said
 
 
 def test_columns_lay_examples_side_by_side_with_their_lengths(tokenizer, haiku):
     data = prepared(tokenizer, samples(haiku, "one", "two and three"))
-    columns = row_columns(make_rows(data.train, packing=True, max_seq_length=512))
+    columns = columns_of(make_rows(data.train.examples, packing=True, max_seq_length=512))
     (ids,), (labels,), (lengths,) = (
         columns["input_ids"],
         columns["labels"],

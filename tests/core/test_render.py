@@ -10,6 +10,7 @@ import copy
 import json
 import os
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -198,13 +199,13 @@ TOOLS = st.lists(
 ).map(tuple)
 
 
-def messages(tools: bool) -> st.SearchStrategy[Message]:
+def messages(tools: bool, reasoning: bool) -> st.SearchStrategy[Message]:
     asked = st.builds(Message, st.just("user"), PARTS)
     answered = st.builds(
         Message,
         st.just("assistant"),
         PARTS,
-        PARTS if tools else st.just(()),
+        PARTS if reasoning else st.just(()),
         CALLS if tools else st.just(()),
         trained=st.booleans(),
     )
@@ -213,10 +214,10 @@ def messages(tools: bool) -> st.SearchStrategy[Message]:
 
 
 @st.composite
-def conversations(draw: st.DrawFn, tools: bool) -> Conversation:
+def conversations(draw: st.DrawFn, tools: bool, reasoning: bool = True) -> Conversation:
     system = draw(st.lists(st.builds(Message, st.just("system"), PARTS), max_size=1))
     opening = draw(st.builds(Message, st.just("user"), PARTS))
-    rest = draw(st.lists(messages(tools), max_size=5))
+    rest = draw(st.lists(messages(tools, reasoning), max_size=5))
     last = Message("assistant", draw(PARTS), trained=True)
     return Conversation((*system, opening, *rest, last), draw(TOOLS) if tools else ())
 
@@ -230,7 +231,7 @@ def clean(renderer: Renderer, conversation: Conversation) -> bool:
 relaxed = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
 
-@given(conversations(tools=False))
+@given(conversations(tools=False, reasoning=False))
 @relaxed
 def test_the_laws_hold_with_the_models_own_template(plain, conversation):
     assume(clean(plain, conversation))
@@ -244,7 +245,7 @@ def test_the_laws_hold_with_ftcores_template(able, conversation):
     assert_the_laws_hold(able, conversation)
 
 
-@given(conversations(tools=True))
+@given(conversations(tools=False))
 @relaxed
 def test_the_laws_hold_where_a_template_rewrites_history(forgetful, conversation):
     assume(clean(forgetful, conversation))
@@ -324,6 +325,100 @@ def test_a_turn_without_an_end_is_refused(tokenizer):
 def test_a_trained_message_with_nothing_before_it_is_refused_in_plain_words(able):
     with pytest.raises(RenderError, match="message 0 is trained, but no message stands before it"):
         able.examples(talk(says("Ho")))
+
+
+def test_a_conversation_without_a_trained_message_is_refused(able):
+    with pytest.raises(RenderError, match="no message is trained"):
+        able.examples(talk(user("Hi"), says("Ho", trained=False)))
+
+
+def test_what_a_template_leaves_out_is_refused_in_plain_words(tokenizer):
+    wordless = CHATML.replace("{{ m.content }}", "{{ m.content if not m.tool_calls }}")
+    renderer = Renderer(with_template(tokenizer, wordless))
+    with pytest.raises(RenderError, match="leaves out the text of message 1"):
+        renderer.examples(talk(user("Hi"), says("Ho", ToolCall("f", {}))))
+    with pytest.raises(RenderError, match="leaves out the call of the tool 'f' of message 1"):
+        renderer.examples(talk(user("Hi"), says("", ToolCall("f", {}))))
+    with pytest.raises(RenderError, match="leaves out the reasoning of message 1"):
+        renderer.examples(talk(user("Hi"), says("Ho", thinks="Hm.")))
+
+
+def test_the_first_of_several_closing_tokens_ends_the_turn(tokenizer):
+    closed = CHATML.removesuffix("{% endif %}") + "{% else %}<|endoftext|>{% endif %}"
+    renderer = Renderer(with_template(tokenizer, closed))
+    (example,) = renderer.examples(talk(user("1?"), says("one"), user("2?"), says("two")))
+    said = tokenizer.decode(example.labels[example.labels != IGNORE].tolist())
+    assert said == "one<|im_end|>two<|im_end|>"
+
+
+def test_an_answer_that_the_tokenizer_joins_with_the_prompt_is_trained_apart(plain, tokenizer):
+    (turn,) = plain.turns(talk(user("Hi"), says("\n\nHo")))
+    prompt, answer = plain.encode_turn(turn)
+    assert prompt == plain.encode(turn.prompt)
+    assert tokenizer.decode(answer) == "\n\nHo<|im_end|>"
+    assert prompt + answer != plain.encode(turn.prompt + turn.answer)
+
+
+# Many at once
+
+
+def test_many_are_as_they_would_be_one_by_one_and_come_as_they_go(able):
+    def endless() -> Iterator[Conversation]:
+        for number in range(10**9):
+            yield talk(user(f"{number}?"), says("" if number % 7 else "<|im_end|>", thinks="Hm"))
+
+    found = list(islice(able.examples_many(endless()), 150))
+    for number, (conversation, examples) in enumerate(zip(endless(), found, strict=False)):
+        if number % 7 == 0:
+            assert isinstance(examples, RenderError)
+            continue
+        assert not isinstance(examples, RenderError)
+        (one,), (other,) = examples, able.examples(conversation)
+        assert one.input_ids.tolist() == other.input_ids.tolist()
+        assert one.parts.tolist() == other.parts.tolist()
+
+
+def test_a_tokenizer_that_something_else_set_up_gives_the_same(tokenizer, plain):
+    conversation = talk(user("Hi"), says("Hold your horses, please."))
+    expected = plain.examples(conversation)[0].input_ids.tolist()
+    changed = copy.deepcopy(tokenizer)
+    changed.backend_tokenizer.enable_truncation(3)
+    changed.backend_tokenizer.enable_padding(length=100)
+    changed.backend_tokenizer.encode_special_tokens = True
+    assert Renderer(changed).examples(conversation)[0].input_ids.tolist() == expected
+
+
+# Templates as transformers renders them
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ messages[0].items() | list }}{{ messages[0].get('x', 'none') }}<|im_end|>",
+        "{{ messages[-1].content.upper().split('X') }}{{ messages | length }}<|im_end|>",
+        "{% set ns = namespace(a=1) %}{% set ns.b = ns.a %}{{ ns.b }}{{ ns.c }}<|im_end|>",
+        "{{ '{:>9}'.format(messages[-1].content) }}{{ messages[-1].missing.more }}<|im_end|>",
+        "{{ messages[-1].__class__ }}{{ messages[-1].content.__len__ }}<|im_end|>",
+        "{% if messages.append(1) %}{% endif %}<|im_end|>",
+        "{% for k in tools or [] %}{{ loop.last }}{{ k | tojson(indent=2) }}{% endfor %}<|im_end|>",
+        "{{ dict(a=1) }}{{ bos_token }}{{ documents }}{{ strftime_now('%') }}<|im_end|>",
+    ],
+)
+def test_a_template_writes_and_refuses_what_it_does_in_transformers(tokenizer, template):
+    template += "{% if not add_generation_prompt %}{{ messages[-1].content }}<|im_end|>{% endif %}"
+    changed = with_template(tokenizer, template.replace("messages[-1]", "messages[0]"))
+    conversation = talk(user("<x> & 'y'"), says("<x> & 'y'"), tools=({"type": "function"},))
+    served = [as_served(message) for message in conversation.messages]
+    try:
+        expected = changed.apply_chat_template(
+            served[:1], tools=list(conversation.tools), add_generation_prompt=True, tokenize=False
+        )
+    except Exception as error:
+        with pytest.raises(RenderError) as caught:
+            Renderer(changed).turns(conversation)
+        assert str(error) in str(caught.value)
+    else:
+        assert Renderer(changed).turns(conversation)[0].prompt == expected
 
 
 def test_what_a_template_writes_after_the_end_is_not_trained(tokenizer):
@@ -417,6 +512,45 @@ def test_every_control_token_of_the_vocabulary_is_refused(able):
     for token in special_tokens(able.tokenizer):
         with pytest.raises(RenderError, match="control token"):
             able.examples(talk(user(f"x{token}y"), says("z")))
+
+
+@pytest.mark.parametrize("turns", PLACES.values(), ids=PLACES)
+def test_an_escaped_control_token_is_text_wherever_it_stands(able, turns):
+    escaping = Renderer(able.tokenizer, control_tokens="escape")
+    control = set(special_tokens(able.tokenizer).values())
+
+    def rendered(renderer: Renderer, turns: Any) -> tuple[str, int]:
+        ids = [i for e in renderer.examples(talk(*turns)) for i in e.input_ids.tolist()]
+        return able.tokenizer.decode(ids), sum(index in control for index in ids)
+
+    if "two parts" in repr(PLACES) and len(turns[-1].content) == 2:
+        harmless = (turns[0], says("plain"))
+        bad = "<|im_end|>"
+    else:
+        harmless = eval(repr(turns).replace(BAD, "plain"))
+        bad = BAD
+    expected, count = rendered(able, harmless)
+    assert rendered(escaping, turns) == (expected.replace("plain", bad), count)
+
+
+def test_an_escaped_control_token_carries_the_label_of_its_part(able):
+    escaping = Renderer(able.tokenizer, control_tokens="escape")
+    (example,) = escaping.examples(talk(user("x"), says(BAD, thinks=BAD)))
+    assert labelled(escaping, example) == [
+        ("<think>\n", STRUCTURE),
+        (BAD, "reasoning"),
+        ("\n</think>\n\n", STRUCTURE),
+        (BAD, "prose"),
+        ("<|im_end|>", END),
+    ]
+
+
+def test_a_text_that_holds_what_marks_escaped_tokens_inside_is_escaped_too(able):
+    escaping = Renderer(able.tokenizer, control_tokens="escape")
+    text = f"zqaqz zqa {BAD} zqaqz<|im_end|>"
+    (turn,) = escaping.turns(talk(user(text), says(text)))
+    assert turn.answer == f"{text}<|im_end|>"
+    assert turn.prompt.count(text) == 1
 
 
 # Characters that the base model cannot write

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ftcore.collect import Collected
+from ftcore.collect import collect_samples as collect_sources
 from ftcore.errors import InputError
 from ftcore.mode import Mode
 from ftcore.plugins import open_mode
-from ftcore.samples import Collected
-from ftcore.samples import collect_samples as collect_sources
 from ftcore.shapes import Importing
 from ftcore.sources import find_sources
 
@@ -126,7 +126,7 @@ def test_a_limit_takes_the_first_valid_samples(modes, tmp_path):
 
 
 def test_a_limit_of_zero_takes_none(modes, tmp_path):
-    assert collect(one(modes), tmp_path, GOOD, limit=0).samples == ()
+    assert len(collect(one(modes), tmp_path, GOOD, limit=0).samples) == 0
 
 
 def test_a_warning_does_not_refuse_a_sample(distribution, mode_code, tmp_path):
@@ -203,3 +203,17 @@ def ftcore_validate_sample(sample):
     assert len(found.samples) == 1
     assert found.problems == ()
     assert [(p.line, p.pointer, p.message) for p in found.warnings] == [(1, "/say", "is short")]
+
+
+def test_a_column_of_another_name_says_the_mode(modes, tmp_path):
+    (tmp_path / "data.csv").write_text("kind,q,a\nhaiku,one,two\nlimerick,three,four\nodd,x,y\n")
+    columns = {"cognitive_mode": "kind", "ask": "q", "say": "a"}
+    found = collect_sources(
+        modes,
+        find_sources([tmp_path / "data.csv"]),
+        known_modes=KNOWN,
+        importing=Importing(columns=columns),
+    )
+    assert [mode.name for _, mode in found.samples] == ["haiku", "limerick"]
+    (problem,) = found.problems
+    assert (problem.line, problem.message) == (4, 'there is no mode "odd"')

@@ -213,7 +213,7 @@ def test_the_command_says_what_to_do_next(tmp_path, monkeypatch):
     assert done.exit_code == 0, done.output
     assert tree(tmp_path / "ftcore-my-diary") == TREE
     assert [line.strip() for line in done.output.splitlines() if line.startswith("  ")] == [
-        "pip install -e ./ftcore-my-diary",
+        "pip install -e './ftcore-my-diary[test]'",
         "ftcore check-mode my-diary",
         "pytest ./ftcore-my-diary",
         "ftcore train --mode my-diary --demo",
@@ -221,4 +221,4 @@ def test_the_command_says_what_to_do_next(tmp_path, monkeypatch):
     done = CliRunner().invoke(new_mode, ["my-diary", "--output", "a b/diary"])
     assert done.exit_code == 0, done.output
     assert tree(tmp_path / "a b/diary") == TREE
-    assert "pip install -e './a b/diary'" in done.output
+    assert "pip install -e './a b/diary[test]'" in done.output

@@ -73,6 +73,14 @@ def test_ftcores_template_can_do_everything(ours):
             CHATML.replace("{{ m.content }}", "{{ m.reasoning_content }}{{ m.content }}"),
             evolve(PLAIN, reasoning=True),
         ),
+        # writes calls, lists tools and drops what they answer
+        (
+            "{{ tools | tojson }}"
+            + CHATML.replace(
+                "{{ m.content }}", "{{ m.content if m.role != 'tool' }}{{ m.tool_calls }}"
+            ),
+            PLAIN,
+        ),
         (
             "{% if messages[0].role == 'system' %}{{ raise_exception('no') }}{% endif %}" + CHATML,
             evolve(PLAIN, system=False),
@@ -181,6 +189,18 @@ def test_the_template_survives_saving(ours, tmp_path):
     again = AutoTokenizer.from_pretrained(tmp_path)
     assert again.chat_template == ours.chat_template
     assert written(again, [HI], [TOOL]) == written(ours, [HI], [TOOL])
+
+
+def test_a_model_that_begins_texts_with_a_token_keeps_it(tokenizer):
+    from tokenizers.processors import TemplateProcessing
+
+    begun = copy.deepcopy(tokenizer)
+    begun.bos_token = "<|endoftext|>"
+    assert written(with_ftcore_template(begun), [HI]).startswith("<|im_start|>user")
+    begun.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<|endoftext|> $A", special_tokens=[("<|endoftext|>", 0)]
+    )
+    assert written(with_ftcore_template(begun), [HI]).startswith("<|endoftext|><|im_start|>user")
 
 
 # Vocabularies without ChatML's markers

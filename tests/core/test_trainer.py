@@ -8,7 +8,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from datasets import Dataset
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from ftcore.config import resolve
@@ -18,11 +17,13 @@ from ftcore.evaluate import (
     _reference_nll,  # pyright: ignore[reportPrivateUsage]
     evaluation_loss,
 )
-from ftcore.prepare import Row, row_columns
+from ftcore.examples import store_examples
 from ftcore.progress import Silent
 from ftcore.render import IGNORE, Example
+from ftcore.rows import Rows
 from ftcore.trainer import (
     PartsCollator,
+    _dataset,  # pyright: ignore[reportPrivateUsage]
     _Watcher,  # pyright: ignore[reportPrivateUsage]
     autocast,
     refuse_non_finite,
@@ -65,12 +66,19 @@ def example(seed: int, length: int, trained: int) -> Example:
     return Example(ids, labels, parts)
 
 
+def rows_of(*rows: tuple[Example, ...]) -> Rows:
+    ends = np.cumsum([len(row) for row in rows], dtype=np.int64)
+    return Rows(
+        store_examples(e for row in rows for e in row), np.arange(sum(map(len, rows))), ends
+    )
+
+
 EXAMPLES = (example(0, 9, 3), example(1, 21, 8), example(2, 5, 1), example(3, 14, 13))
 
 
 def summed_loss(model, rows) -> torch.Tensor:
     """The loss of rows, summed over their trained tokens, through TRL's own collator."""
-    columns = row_columns(rows)
+    columns = rows.columns({"row": range(len(rows))})
     collate = PartsCollator(pad_token_id=2, padding_free=True)
     batch = collate(
         [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
@@ -85,12 +93,12 @@ def summed_loss(model, rows) -> torch.Tensor:
 
 def test_packed_examples_give_the_loss_and_gradients_that_they_give_alone(model):
     model = model.double()
-    summed_loss(model, [Row(EXAMPLES)]).backward()
+    summed_loss(model, rows_of(EXAMPLES)).backward()
     packed = {name: p.grad.clone() for name, p in model.named_parameters()}
     model.zero_grad()
-    alone = sum(summed_loss(model, [Row((one,))]) for one in EXAMPLES)
+    alone = sum(summed_loss(model, rows_of((one,))) for one in EXAMPLES)
     alone.backward()
-    together = summed_loss(model, [Row(EXAMPLES)])
+    together = summed_loss(model, rows_of(EXAMPLES))
     torch.testing.assert_close(together, alone, rtol=1e-12, atol=1e-12)
     for name, parameter in model.named_parameters():
         torch.testing.assert_close(packed[name], parameter.grad, rtol=1e-9, atol=1e-12)
@@ -99,7 +107,7 @@ def test_packed_examples_give_the_loss_and_gradients_that_they_give_alone(model)
 def test_every_trained_token_counts_the_same_and_by_its_part(model, tmp_path):
     loss = evaluation_loss(model, EXAMPLES, LABELS, autocast(settings(tmp_path)))
     with torch.no_grad():
-        expected = summed_loss(model, [Row(EXAMPLES)]) / 25
+        expected = summed_loss(model, rows_of(EXAMPLES)) / 25
     assert loss.tokens == 25
     assert loss.total == pytest.approx(float(expected), rel=1e-5)
     assert set(loss.by_part) == {"said", "end"}
@@ -112,7 +120,7 @@ def test_a_references_likelihood_is_that_of_its_tokens_after_the_prompt(model):
     prompt, answer = one.input_ids[:13].tolist(), one.input_ids[13:].tolist()
     nll, tokens = _reference_nll(model, prompt, answer)
     with torch.no_grad():
-        expected = summed_loss(model, [Row((one,))])
+        expected = summed_loss(model, rows_of((one,)))
     assert tokens == one.trained_tokens == len(answer)
     assert nll == pytest.approx(float(expected), rel=1e-5)
 
@@ -151,8 +159,8 @@ def test_each_hyperparameter_reaches_trl_unchanged(tmp_path, key):
 
 def test_a_step_is_the_mean_over_the_trained_tokens_of_the_whole_batch(model, tmp_path):
     """One SGD step over accumulated rows equals one step on the token-normalised loss."""
-    rows = [Row((one,)) for one in EXAMPLES]
-    (summed_loss(model, [Row(EXAMPLES)]) / 25).backward()
+    rows = rows_of(*((one,) for one in EXAMPLES))
+    (summed_loss(model, rows_of(EXAMPLES)) / 25).backward()
     expected = {name: (p - 0.5 * p.grad).detach() for name, p in model.named_parameters()}
     model.zero_grad()
     given = settings(
@@ -161,7 +169,7 @@ def test_a_step_is_the_mean_over_the_trained_tokens_of_the_whole_batch(model, tm
         *("num_train_epochs=1", "save_checkpoints=false", "load_best_model_at_end=false"),
     )
     trained = train_model(
-        model, _tokenizer(), rows, (), LABELS, given, tmp_path, lambda _: None, Silent()
+        model, _tokenizer(), rows, rows_of(), LABELS, given, tmp_path, lambda _: None, Silent()
     )
     assert trained.steps == total_steps(4, given) == 1
     assert trained.trained_tokens == 25
@@ -171,7 +179,7 @@ def test_a_step_is_the_mean_over_the_trained_tokens_of_the_whole_batch(model, tm
 
 def test_tokens_are_counted_as_they_are_trained_on(model, tmp_path):
     """A run that ends within an epoch has seen part of the rows, and says how many tokens."""
-    rows = [Row((one,)) for one in EXAMPLES]
+    rows = rows_of(*((one,) for one in EXAMPLES))
     given = settings(
         *(tmp_path, "learning_rate=1e-9", "num_train_epochs=1.5", "gradient_accumulation_steps=1"),
         *("save_checkpoints=false", "load_best_model_at_end=false", "logging_steps=1"),
@@ -181,7 +189,7 @@ def test_tokens_are_counted_as_they_are_trained_on(model, tmp_path):
         lambda _, args, kwargs, __: seen.append(kwargs["input_ids"].numel()), with_kwargs=True
     )
     trained = train_model(
-        model, _tokenizer(), rows, (), LABELS, given, tmp_path, lambda _: None, Silent()
+        model, _tokenizer(), rows, rows_of(), LABELS, given, tmp_path, lambda _: None, Silent()
     )
     assert trained.steps == 6
     assert trained.tokens == sum(seen)
@@ -190,7 +198,7 @@ def test_tokens_are_counted_as_they_are_trained_on(model, tmp_path):
 
 
 def test_the_checkpoint_that_is_taken_for_the_best_is_named(model, tmp_path):
-    rows = [Row((one,)) for one in EXAMPLES]
+    rows = rows_of(*((one,) for one in EXAMPLES))
     given = settings(
         *(tmp_path, "learning_rate=0.01", "num_train_epochs=1", "gradient_accumulation_steps=1"),
         *("save_steps=1", "logging_steps=1", "save_total_limit=4", "warmup_steps=0"),
@@ -203,7 +211,7 @@ def test_the_checkpoint_that_is_taken_for_the_best_is_named(model, tmp_path):
         return Loss(next(losses), {}, 1)
 
     trained = train_model(
-        model, _tokenizer(), rows, rows[:1], LABELS, given, tmp_path, measure, Silent()
+        model, _tokenizer(), rows, rows_of(EXAMPLES[:1]), LABELS, given, tmp_path, measure, Silent()
     )
     assert trained.best_step == 2
     assert torch.equal(trained.model.lm_head.weight, weights[1])
@@ -241,10 +249,10 @@ def test_the_log_has_the_loss_of_every_part(model, tmp_path, mode):
         *("per_device_train_batch_size=2", "save_checkpoints=false", "logging_steps=1"),
         *("load_best_model_at_end=false", f"training_mode={mode}"),
     )
-    rows = [Row((one,)) for one in EXAMPLES]
+    rows = rows_of(*((one,) for one in EXAMPLES))
     model.train()
     trained = train_model(
-        *(model, _tokenizer(), rows, (), LABELS, given, tmp_path, lambda _: None, Silent())
+        *(model, _tokenizer(), rows, rows_of(), LABELS, given, tmp_path, lambda _: None, Silent())
     )
     (entry,) = trained.log
     parts = {name: value for name, value in entry.items() if name.startswith("loss_")}
@@ -254,10 +262,18 @@ def test_the_log_has_the_loss_of_every_part(model, tmp_path, mode):
     assert entry["loss"] == pytest.approx(expected.total, rel=1e-4)
 
 
-def test_rows_survive_the_table_format():
-    columns = row_columns([Row(EXAMPLES)])
-    table = Dataset.from_dict(columns)
-    assert {name: table[name][:] for name in columns} == columns
+def test_trl_is_given_the_rows_as_they_are():
+    rows = rows_of(EXAMPLES[:2], EXAMPLES[2:])
+    table = _dataset(rows)
+    columns = rows.columns({"row": [1, 0]})
+    assert table.__getitems__([1, 0]) == [
+        {name: values[place] for name, values in columns.items()} for place in (0, 1)
+    ]
+    first = table[0]
+    assert first["input_ids"] == [*EXAMPLES[0].input_ids, *EXAMPLES[1].input_ids]
+    assert first["labels"] == [*EXAMPLES[0].labels, *EXAMPLES[1].labels]
+    assert first["parts"] == [*EXAMPLES[0].parts, *EXAMPLES[1].parts]
+    assert first["seq_lengths"] == [9, 21]
 
 
 @pytest.mark.parametrize(("rows", "steps"), [(3000, 282), (2000, 189), (100, 12), (1, 3)])

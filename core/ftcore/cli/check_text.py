@@ -45,8 +45,7 @@ def _print_figures(console: Console, report: Report) -> None:
     rest = _table()
     for name, text in (*_tokens(report), *_duplicates(report)):
         rest.add_row(name, text)
-    if not any(figures.samples for figures in report.modes.values()):
-        console.print()
+    console.print()
     console.print(rest)
     _print_verdict(console, report)
 
@@ -71,6 +70,20 @@ def _table() -> Table:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(style="bold", no_wrap=True, min_width=10)
     table.add_column(overflow="fold")
+    return table
+
+
+def _figures(title: str) -> Table:
+    """A row for each mode."""
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        header_style="",
+    )
+    table.add_column("")
     return table
 
 
@@ -116,8 +129,7 @@ def _enough(report: Report) -> str:
 
 
 def _print_lengths(console: Console, report: Report) -> None:
-    table = Table(box=box.SIMPLE_HEAD, title="Length of a sample", title_justify="left")
-    table.add_column("")
+    table = _figures("Length of a sample")
     for name in ("min", "25%", "median", "75%", "max", "mean"):
         table.add_column(name, justify="right")
     for name, figures in report.modes.items():
@@ -125,6 +137,7 @@ def _print_lengths(console: Console, report: Report) -> None:
             if spread is not None:
                 table.add_row(f"{name}, {unit}", *_numbers(spread))
     if table.row_count:
+        console.print()
         console.print(table)
 
 
@@ -138,8 +151,7 @@ def _numbers(spread: Spread) -> Iterator[str]:
 
 
 def _print_answers(console: Console, report: Report) -> None:
-    table = Table(box=box.SIMPLE_HEAD, title="Answers that are learned", title_justify="left")
-    table.add_column("")
+    table = _figures("Answers that are learned")
     short, long = f"≤ {SHORT_WORDS}\nwords", f"> {LONG_WORDS}\nwords"
     for name in ("answers", "mean\nwords", short, long, "filler"):
         table.add_column(name, justify="right")
@@ -154,6 +166,7 @@ def _print_answers(console: Console, report: Report) -> None:
             row = [f"{one.count:,}", *(cells if one.count else ["-"] * len(cells))]
             table.add_row(name, *row, *([f"{one.calls_only:,}"] if calls else []))
     if table.row_count:
+        console.print()
         console.print(table)
 
 

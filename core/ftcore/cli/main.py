@@ -14,6 +14,7 @@ from ftcore.cli.config import config
 from ftcore.cli.export import export, verify
 from ftcore.cli.new_mode import new_mode
 from ftcore.cli.plugins import modes, plugins
+from ftcore.cli.preview import preview
 from ftcore.cli.train import train
 from ftcore.errors import Terminated
 
@@ -34,7 +35,7 @@ def cli(ctx: click.Context) -> None:
 
 
 for command in (
-    *(train, check, config, export, verify),
+    *(train, check, preview, config, export, verify),
     *(modes, plugins, new_mode, check_mode),
 ):
     cli.add_command(command)

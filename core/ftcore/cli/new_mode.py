@@ -23,13 +23,14 @@ def new_mode(name: str, output: Path | None) -> None:
 
     names = names_of(name)
     folder = output if output is not None else Path(names.distribution)
-    for path in write_distribution(names, folder):
-        click.echo(f"wrote {folder / path}")
+    for file in write_distribution(names, folder):
+        click.echo(f"wrote {folder / file}")
     # pip takes a name without a slash for one of the package index
-    place = shlex.quote(str(folder) if folder.is_absolute() else f"./{folder}")
+    path = str(folder) if folder.is_absolute() else f"./{folder}"
+    place = shlex.quote(path)
     click.echo(
         f"\nNext, as they stand:\n"
-        f"  pip install -e {place}\n"
+        f"  pip install -e {shlex.quote(f'{path}[test]')}\n"
         f"  ftcore check-mode {name}\n"
         f"  pytest {place}\n"
         f"  ftcore train --mode {name} --demo\n"

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 @click.option("--username", metavar="NAME", help="Data and runs of profiles/NAME/.")
 @click.option("--max", "maximum", type=click.IntRange(min=1), help="Use the first N samples only.")
 @click.option("--allow-small", is_flag=True, help="Train on fewer samples than the mode needs.")
+@click.option("--workers", type=click.IntRange(min=0), help="Processes that prepare the data.")
 @click.option("--balance", is_flag=True, help="Leave out samples of modes that are too many.")
 @setting_options
 @path_option("--output", metavar="DIR", help="The run's folder; new or empty.")
@@ -39,6 +40,7 @@ def train(
     username: str | None,
     maximum: int | None,
     allow_small: bool,
+    workers: int | None,
     balance: bool,
     config_file: Path | None,
     overrides: tuple[str, ...],
@@ -66,6 +68,8 @@ def train(
         flags["base_model"] = ("--base-model", base_model)
     if maximum is not None:
         flags["max_samples"] = ("--max", maximum)
+    if workers is not None:
+        flags["workers"] = ("--workers", workers)
     if balance:
         flags["balance"] = ("--balance", True)
     if seed is not None:

@@ -3,8 +3,9 @@
 From a record to a sample: ``table`` takes the columns that the user named, ``formats`` lays a
 record out as messages, ``turns`` and ``parts`` read each of them, ``calls`` and ``tools`` what
 concerns tools, ``chats`` makes one chat of all, and the mode makes its sample of the chat
-(:func:`ftcore.hookspecs.ftcore_import_chat`). All keep the places of what they read
-(:mod:`ftcore.origins`), so that every problem points into the record as its author wrote it.
+(:func:`ftcore.hookspecs.ftcore_import_chat`). ``keys`` and ``checks`` refuse what would be lost.
+All keep the places of what they read (:mod:`ftcore.origins`), so that every problem points into
+the record as its author wrote it.
 """
 
 from ftcore.shapes.importing import (
@@ -13,6 +14,7 @@ from ftcore.shapes.importing import (
     Importing,
     check_importing,
     import_record,
+    mode_of,
 )
 
-__all__ = ["SHAPES", "Imported", "Importing", "check_importing", "import_record"]
+__all__ = ["SHAPES", "Imported", "Importing", "check_importing", "import_record", "mode_of"]

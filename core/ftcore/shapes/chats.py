@@ -10,8 +10,9 @@ from attrs import frozen
 from ftcore.origins import Origins
 from ftcore.schemata import shown
 from ftcore.shapes.embedded import ShapeError
+from ftcore.shapes.keys import is_empty
 from ftcore.shapes.tools import REWRITTEN, read_tools
-from ftcore.shapes.turns import Turn, is_foreign, read_turn
+from ftcore.shapes.turns import Turn, is_empty_system, is_foreign, read_turn
 from ftcore.values import Json
 
 CUT = "turns after the last reply of the assistant were cut"
@@ -41,7 +42,11 @@ def is_plain(record: Json, known: Collection[str]) -> bool:
     messages, tools = record.get("messages"), record.get("tools", [])
     if not isinstance(messages, list) or not isinstance(tools, list):
         return not isinstance(messages, str) and isinstance(tools, list)
-    if any(is_foreign(message, known) for message in cast("list[object]", messages)):
+    if any(
+        is_foreign(message, known)
+        for message in cast("list[object]", messages)
+        if not is_empty_system(message)
+    ):
         return False
     try:
         return not tools or read_tools(cast("list[object]", tools), "").definitions == tools
@@ -71,7 +76,7 @@ def read_chat(record: Json, keep: Collection[str]) -> Chat:
     if isinstance(system, str) and system.strip():
         at = {"": "/system", "/role": "/system", "/content": "/system"}
         turns.append(Turn({"role": "system", "content": system}, at))
-    elif system and not isinstance(system, str):
+    elif not is_empty(system):
         raise ShapeError(f"the system text is no text: {shown(system)}", "/system", "write a text")
     for index, item in enumerate(cast("list[object]", value)):
         turns += read_turn(item, f"/messages/{index}", keep, ignored)

@@ -10,20 +10,17 @@ import json
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, cast
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from ftcore.origins import Origins
 from ftcore.schemata import shown
 from ftcore.shapes.embedded import ShapeError, read_json
-from ftcore.shapes.turns import ROLES
+from ftcore.shapes.keys import check_turn, is_empty, one_key
+from ftcore.shapes.turns import role_of
 from ftcore.values import Json
 
 BESIDE = ("tools", "functions", "system", "system_prompt")
 """Keys that every shape of a chat may have beside its turns."""
-
-
-MEDIA = ("images", "image", "videos", "video", "audios", "audio")
-"""Keys under which records hold what a model of text cannot learn from."""
 
 
 @frozen
@@ -34,6 +31,8 @@ class Laid:
     origins: Origins
     read: frozenset[str] = field(factory=frozenset[str])
     """The keys of the record that have been used."""
+    ignored: tuple[str, ...] = ()
+    """Keys of its turns that nothing reads."""
 
 
 @frozen
@@ -59,6 +58,10 @@ class Format:
         """The keys that a record lacks: of each tuple, one would do."""
         return [some for some in self.keys if all(record.get(key) is None for key in some)]
 
+    def is_filled(self, record: Json) -> bool:
+        """Whether what it must have says something in a record that has this shape."""
+        return all(not is_empty(record[_first(record, some)]) for some in self.keys)
+
     @property
     def known(self) -> tuple[str, ...]:
         """All keys that are read."""
@@ -70,14 +73,15 @@ def _messages(record: Json, speaker: str | None) -> Laid:
 
 
 def _sharegpt(record: Json, speaker: str | None) -> Laid:
-    return _renamed(record, _first(record, ("conversations", "conversation")))
+    return _renamed(record, "conversations", "conversation")
 
 
-def _renamed(record: Json, key: str) -> Laid:
+def _renamed(record: Json, *keys: str) -> Laid:
+    key = _chosen(record, keys)
     turns = _list(record[key], f"/{key}")
     places = {"/messages": f"/{key}"}
     origins = Origins(texts=places) if isinstance(record[key], str) else Origins(places)
-    return _with_beside(record, Laid({"messages": turns}, origins, frozenset({key})))
+    return _with_beside(record, Laid({"messages": turns}, origins, frozenset(keys)))
 
 
 def _alpaca(record: Json, speaker: str | None) -> Laid:
@@ -89,7 +93,9 @@ def _alpaca(record: Json, speaker: str | None) -> Laid:
         texts[f"/messages/{len(messages)}"] = at
         messages.append({"role": role, "content": text})
 
-    for index, pair in enumerate(_list(record.get("history") or [], "/history")):
+    history: object = record.get("history")
+    pairs = [] if is_empty(history) else _list(history, "/history")
+    for index, pair in enumerate(pairs):
         at = f"/history/{index}"
         both = cast("list[object]", pair) if isinstance(pair, list) else []
         if len(both) != 2:
@@ -102,7 +108,7 @@ def _alpaca(record: Json, speaker: str | None) -> Laid:
         say("user", _text(asked, f"{at}/0"), f"{at}/0")
         say("assistant", _text(said, f"{at}/1"), f"{at}/1")
     instruction = _text(record["instruction"], "/instruction")
-    more = _text(record.get("input") or "", "/input")
+    more = "" if record.get("input") is None else _text(record["input"], "/input")
     say("user", "\n".join(filter(None, (instruction, more))), "/instruction")
     say("assistant", _text(record["output"], "/output"), "/output")
     read = frozenset({"instruction", "input", "output", "history"})
@@ -116,8 +122,8 @@ def _prompt_completion(record: Json, speaker: str | None) -> Laid:
     texts: dict[str, str] = {}
     read: set[str] = set()
     for role, keys in (("user", ("prompt",)), ("assistant", ("completion", "response"))):
-        key = _first(record, keys)
-        read.add(key)
+        key = _chosen(record, keys)
+        read.update(keys)
         half: object = record[key]
         if not isinstance(half, list):
             texts[f"/messages/{len(messages)}"] = f"/{key}"
@@ -130,19 +136,28 @@ def _prompt_completion(record: Json, speaker: str | None) -> Laid:
     return _with_beside(record, laid)
 
 
+_SPOKEN_KEYS = ("turns", "dialogue", "dialog")
+_TEXT_KEYS = ("texts", "text", "utterance", "content", "value")
+_READ_OF_SPOKEN = frozenset({"speaker", *_TEXT_KEYS})
+
+
 def _turns(record: Json, speaker: str | None) -> Laid:
     """One speaker is the assistant, all others the user; what one says in a row is one message."""
-    key = _first(record, ("turns", "dialogue", "dialog"))
+    key = _chosen(record, _SPOKEN_KEYS)
     items = _list(record[key], f"/{key}")
     names = [_speaker(item, f"/{key}/{index}") for index, item in enumerate(items)]
-    learned = speaker if speaker is not None else _learned(names, f"/{key}")
+    learned = _folded(_learned(names, f"/{key}") if speaker is None else speaker)
     messages: list[dict[str, Any]] = []
     places: dict[str, str] = {}
+    ignored: set[str] = set()
     for index, (item, name) in enumerate(zip(items, names, strict=True)):
         at = f"/{key}/{index}"
-        role = "assistant" if name == learned else "user"
-        role = "system" if name != learned and ROLES.get(name.lower()) == "system" else role
-        said, place = _said(cast("Json", item), at)
+        turn = cast("Json", item)
+        role = _role(name, learned, at)
+        # the words of several turns are joined, so there is a place for nothing but words
+        whose = f"the shape 'turns' (speaker {name!r})"
+        check_turn(turn, at, whose, _READ_OF_SPOKEN, ignored, learned=role == "assistant")
+        said, place = _said(turn, at)
         if not said.strip():
             continue
         if messages and messages[-1]["role"] == role:
@@ -151,8 +166,8 @@ def _turns(record: Json, speaker: str | None) -> Laid:
         number = f"/messages/{len(messages)}"
         places |= {number: at, f"{number}/role": f"{at}/speaker", f"{number}/content": place}
         messages.append({"role": role, "content": said})
-    laid = Laid({"messages": messages}, Origins(places), frozenset({key}))
-    return _with_beside(record, laid)
+    read, unread = frozenset(_SPOKEN_KEYS), tuple(sorted(ignored))
+    return _with_beside(record, Laid({"messages": messages}, Origins(places), read, unread))
 
 
 def _speaker(turn: object, at: str) -> str:
@@ -164,49 +179,85 @@ def _speaker(turn: object, at: str) -> str:
     return name
 
 
+def _folded(name: str) -> str:
+    """A speaker's name as it is compared: people do not always write it in the same way."""
+    return name.strip().casefold()
+
+
+def _role(name: str, learned: str, at: str) -> str:
+    if _folded(name) == learned:
+        return "assistant"
+    role = role_of(name)
+    if role in ("tool", "call"):
+        raise ShapeError(
+            f"the speaker {name!r} is no person: the shape 'turns' has no place for tools",
+            f"{at}/speaker",
+            'write the chat as "messages", or leave the record out',
+        )
+    return "system" if role == "system" else "user"
+
+
 def _learned(names: Collection[str], at: str) -> str:
     """The speaker who is the assistant, if the names tell."""
-    there = list(dict.fromkeys(names))
-    for name in there:
-        if name.lower() == "persona" or ROLES.get(name.lower()) == "assistant":
-            return name
+    there = {_folded(name): name for name in reversed(list(names))}
+    found = [n for f, n in there.items() if f == "persona" or role_of(n) == "assistant"]
+    if len(found) == 1:
+        return found[0]
+    which = f"several of the speakers could be the one to be learned: {', '.join(found[::-1])}"
+    none = "none of the speakers is the one to be learned by name (assistant, persona)"
+    speakers = ", ".join(reversed(there.values()))
     raise ShapeError(
-        "none of the speakers is the one to be learned by name (assistant, persona)",
+        which if found else none,
         at,
-        f"say whose words are learned: --map assistant=SPEAKER; here speak: {', '.join(there)}",
+        f"say whose words are learned: --map assistant=SPEAKER; here speak: {speakers}",
     )
 
 
 def _said(turn: Json, at: str) -> tuple[str, str]:
     """All that is said in a turn, a line for each of its texts, and where it is written."""
-    keys = ("texts", "text", "utterance", "content", "value")
-    key = next((k for k in keys if turn.get(k) is not None), None)
+    # one text and a list of this one text say the same
+    there = {key: _words(turn[key]) for key in _TEXT_KEYS if turn.get(key) is not None}
+    key = one_key(there, _TEXT_KEYS, at)
     if key is None:
         raise ShapeError("this turn says nothing", at, 'give it a "text", or a list of "texts"')
     place = f"{at}/{key}"
-    value: object = turn[key]
-    if not isinstance(value, list):
-        return _text(value, place), place
-    texts = [_text(t, f"{place}/{i}") for i, t in enumerate(cast("list[object]", value))]
+    if not isinstance(turn[key], list):
+        return _text(turn[key], place), place
+    items = cast("list[object]", turn[key])
+    texts = [_text(text, f"{place}/{index}") for index, text in enumerate(items)]
     return "\n".join(text for text in texts if text.strip()), place
+
+
+def _words(value: object) -> list[object]:
+    """The texts of a turn that say something."""
+    texts = cast("list[object]", value) if isinstance(value, list) else [value]
+    return [text for text in texts if not is_empty(text)]
 
 
 def _with_beside(record: Json, laid: Laid) -> Laid:
     """Adds the tools and the system text of a record."""
     data = dict(laid.data)
     places = dict(laid.origins.places)
-    read = set(laid.read)
-    for key in BESIDE:
-        meant = {"functions": "tools", "system_prompt": "system"}.get(key, key)
-        if record.get(key) is not None and meant not in data:
+    for meant, keys in (("tools", BESIDE[:2]), ("system", BESIDE[2:])):
+        key = one_key(record, keys, "")
+        if key is not None:
             data[meant] = record[key]
             places[f"/{meant}"] = f"/{key}"
-            read.add(key)
-    return Laid(data, Origins(places, laid.origins.texts), frozenset(read))
+    origins = Origins(places, laid.origins.texts)
+    return evolve(laid, data=data, origins=origins, read=laid.read.union(BESIDE))
+
+
+def _chosen(record: Json, keys: Collection[str]) -> str:
+    """The key that holds a record's turns, or a half of it.
+
+    :raises ShapeError: two of them hold different things.
+    """
+    return cast("str", one_key(record, keys, ""))
 
 
 def _first(record: Json, keys: Collection[str]) -> str:
-    return next(key for key in keys if record.get(key) is not None)
+    there = [key for key in keys if record.get(key) is not None]
+    return next((key for key in there if not is_empty(record[key])), there[0])
 
 
 def _is_list(value: object) -> bool:
@@ -234,7 +285,7 @@ FORMATS: Mapping[str, Format] = {
     for found in (
         Format("messages", (("messages",),), (), _messages),
         Format("sharegpt", (("conversations", "conversation"),), (), _sharegpt),
-        Format("turns", (("turns", "dialogue", "dialog"),), (), _turns),
+        Format("turns", (_SPOKEN_KEYS,), (), _turns),
         Format(
             "alpaca", (("instruction",), ("output",)), ("input", "history"), _alpaca, lists=False
         ),

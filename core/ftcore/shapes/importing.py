@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
+from typing import cast
 
 import attrs
 from attrs import field, frozen
 
 from ftcore.errors import InputError
 from ftcore.mode import CORE_KEYS, Mode
-from ftcore.origins import Origins, trace, translate
-from ftcore.schemata import pointer
+from ftcore.origins import Origins, enclosing, trace, translate
 from ftcore.shapes.chats import KEYS, is_plain, read_chat
+from ftcore.shapes.checks import (
+    check_media,
+    check_one_value,
+    check_place,
+    check_some_key,
+    check_spelling,
+    check_whole,
+)
 from ftcore.shapes.embedded import ShapeError
-from ftcore.shapes.formats import FORMATS, MEDIA, Format
+from ftcore.shapes.formats import FORMATS, Format
+from ftcore.shapes.keys import READ_KEYS
 from ftcore.shapes.schema_keys import SchemaKeys, schema_keys
-from ftcore.shapes.table import read_columns
-from ftcore.shapes.turns import READ_KEYS, misspelt
+from ftcore.shapes.table import MISSING, find_column, no_column, read_columns
+from ftcore.shapes.turns import is_empty_system
 from ftcore.values import Json, Problem, Sample
 
 NATIVE = "native"
@@ -36,6 +45,16 @@ class Importing:
     """One of :data:`SHAPES`; None: each record's shape is found out from its keys."""
     columns: Mapping[str, str] = field(factory=dict[str, str])
     """``--map KEY=COLUMN``: keys of a sample and the columns that hold their values."""
+
+    @property
+    def of_core(self) -> Mapping[str, str]:
+        """The columns of the core's own keys: a record of any shape may have them."""
+        return {key: column for key, column in self.columns.items() if key in CORE_KEYS}
+
+    @property
+    def of_shape(self) -> Mapping[str, str]:
+        """All other columns."""
+        return {key: column for key, column in self.columns.items() if key not in CORE_KEYS}
 
 
 @frozen
@@ -57,7 +76,7 @@ def check_importing(importing: Importing, modes: Iterable[Mode] = ()) -> None:
         or that belongs to another shape.
     :raises InputError: a name is unknown, or the two options do not go together.
     """
-    shape, columns = importing.shape, importing.columns
+    shape, columns = importing.shape, importing.of_shape
     if shape is not None and shape not in SHAPES:
         raise InputError(
             f"there is no shape {shape!r} of records",
@@ -82,6 +101,7 @@ def check_importing(importing: Importing, modes: Iterable[Mode] = ()) -> None:
     if not known:
         return
     known += [key for shape in FORMATS.values() for key in shape.known]
+    known += CORE_KEYS
     for key in columns.keys() - {*known, "assistant"}:
         raise InputError(
             f"--map {key}={columns[key]}: no sample has a key {key!r}",
@@ -98,26 +118,54 @@ def import_record(sample: Sample, mode: Mode, importing: Importing) -> Imported 
 
     :raises PluginError: the mode fails on a chat.
     """
-    core = {key: value for key, value in sample.data.items() if key in CORE_KEYS}
     keys = _keys(mode)
-    given = {key: value for key, value in sample.data.items() if key not in core}
-    record = {
-        key: value for key, value in given.items() if value is not None or keys.takes_null(key)
-    }
+    columns = importing.of_shape
     try:
-        if importing.columns and not _names_speaker(record, keys, importing):
+        core = _core_values(sample, importing.of_core)
+        spent = () if columns else importing.of_core.values()
+        given = {k: v for k, v in sample.data.items() if k not in CORE_KEYS and k not in spent}
+        record = {key: v for key, v in given.items() if v is not None or keys.takes_null(key)}
+        if columns and not _names_speaker(record, keys, importing):
             source = _Source(attrs.evolve(sample, data=given), mode, keys)
-            made = _from_table(source, importing.columns)
+            made = _from_table(source, columns)
         else:
             source = _Source(attrs.evolve(sample, data=record), mode, keys)
             shape = importing.shape or _detect(record, keys)
-            made = _from_shape(source, shape, importing.columns.get("assistant"))
+            if importing.shape is None and shape == NATIVE:
+                check_some_key(record, mode, keys)
+            made = _from_shape(source, shape, columns.get("assistant"))
     except ShapeError as error:
-        return Problem(error.message, error.pointer, error.hint, sample.file, sample.line)
+        at = enclosing(error.pointer, sample.data)
+        return Problem(error.message, at, error.hint, sample.file, sample.line)
     data = {**made.sample.data, **core}
     if data == sample.data:
         return attrs.evolve(made, sample=sample)
-    return attrs.evolve(made, sample=attrs.evolve(made.sample, data=data))
+    origins = made.sample.origins
+    if isinstance(origins, Origins):
+        origins = attrs.evolve(origins, record=sample.data)
+    return attrs.evolve(made, sample=attrs.evolve(made.sample, data=data, origins=origins))
+
+
+def mode_of(sample: Sample, importing: Importing) -> object:
+    """What a record says of its mode: in the column that ``--map cognitive_mode=COLUMN`` names, or
+    else under the key; None where it says nothing.
+    """
+    found = MISSING
+    if "cognitive_mode" in importing.columns:
+        found = find_column(sample.data, importing.columns["cognitive_mode"])
+    return sample.data.get("cognitive_mode") if found is MISSING or found is None else found
+
+
+def _core_values(sample: Sample, columns: Mapping[str, str]) -> dict[str, object]:
+    """The core's keys of a record, or the columns that were named for them."""
+    core = {key: v for key, v in sample.data.items() if key in CORE_KEYS and v is not None}
+    for key, column in columns.items():
+        value = find_column(sample.data, column)
+        if value is MISSING:
+            raise no_column(sample.data, key, column)
+        if value is not None:
+            core[key] = value
+    return core
 
 
 @frozen
@@ -144,13 +192,18 @@ def _detect(record: Json, keys: SchemaKeys) -> str:
     own = record.keys() <= keys.properties.keys()
     if own and ("messages" not in record or is_plain(record, keys.message or KEYS)):
         return NATIVE
-    return next((name for name, shape in FORMATS.items() if shape.fits(record)), NATIVE)
+    fitting = [shape for shape in FORMATS.values() if shape.fits(record)]
+    # an empty list of messages beside a chat in another shape is a column that nobody filled
+    fitting.sort(key=lambda shape: not shape.is_filled(record))
+    return fitting[0].name if fitting else NATIVE
 
 
 def _from_table(source: _Source, columns: Mapping[str, str]) -> Imported:
     """A sample of the mapped columns, which may make a record of another shape first."""
     record = source.record
     table = read_columns(record.data, columns, source.keys)
+    unread = [key for key, v in record.data.items() if key not in table.read and v is not None]
+    check_spelling(unread, record.data, ("cognitive_mode",))
     mapped = attrs.evolve(source, record=attrs.evolve(record, data=table.data))
     with _within(table.origins):
         made = _from_shape(mapped, _detect(table.data, source.keys), None)
@@ -159,36 +212,51 @@ def _from_table(source: _Source, columns: Mapping[str, str]) -> Imported:
         made,
         sample=attrs.evolve(made.sample, origins=inner.within(table.origins)),
         shape=TABLE,
-        ignored=(*(key for key in record.data if key not in table.read), *made.ignored),
+        ignored=(*unread, *made.ignored),
     )
 
 
 def _from_shape(source: _Source, shape: str, speaker: str | None) -> Imported:
     if shape == NATIVE:
-        return Imported(source.record, NATIVE)
-    record, form = source.record.data, FORMATS[shape]
-    _check_has(record, form, source.keys)
-    _check_media(record)
+        return Imported(_without_empty_system(source.record), NATIVE)
+    record, form, keys = source.record.data, FORMATS[shape], source.keys
+    _check_has(record, form, keys)
+    check_media(record, "", "record")
     laid = form.lay_out(record, speaker)
     with _within(laid.origins):
-        chat = read_chat(laid.data, source.keys.message - READ_KEYS)
+        chat = read_chat(laid.data, keys.message - READ_KEYS)
     data = source.mode.import_chat(chat.data, source.record)
     if data is None:
         raise ShapeError(
             f"this is a chat (shape {shape!r}), and the mode {source.mode.name!r} takes no chats",
             "",
             f"say which column is what with --map KEY=COLUMN; keys of the mode: "
-            f"{', '.join(source.keys.properties)}",
+            f"{', '.join(keys.properties)}",
         )
     unread = [key for key in record if key not in laid.read]
-    carried = {
-        key: record[key] for key in unread if key in source.keys.properties and key not in data
-    }
-    ignored = [key for key in unread if key not in carried]
-    _check_spelling(ignored, record, (*form.known, *source.keys.properties))
+    check_one_value([key for key in unread if key in keys.properties], record, data, shape)
+    carried = {key: record[key] for key in unread if key in keys.properties and key not in data}
+    ignored = [key for key in unread if key not in keys.properties]
+    check_spelling(ignored, record, (*form.known, *keys.properties, "cognitive_mode"))
     origins = trace(data, chat.data, chat.origins).within(laid.origins)
-    sample = attrs.evolve(source.record, data={**data, **carried}, origins=origins)
-    return Imported(sample, shape, (*ignored, *chat.ignored), chat.notes)
+    check_place(data, source.mode, keys, origins, record)
+    data = {**data, **carried}
+    with _within(chat.origins.within(laid.origins)):
+        check_whole(data, source.mode, chat.data, shape)
+    sample = attrs.evolve(source.record, data=data, origins=origins)
+    return Imported(sample, shape, (*ignored, *laid.ignored, *chat.ignored), chat.notes)
+
+
+def _without_empty_system(record: Sample) -> Sample:
+    """The record itself, or without the system's messages that say nothing."""
+    messages: object = record.data.get("messages")
+    items = cast("list[object]", messages) if isinstance(messages, list) else []
+    kept = [index for index, item in enumerate(items) if not is_empty_system(item)]
+    if len(kept) == len(items):
+        return record
+    places = {f"/messages/{new}": f"/messages/{old}" for new, old in enumerate(kept)}
+    data = {**record.data, "messages": [items[index] for index in kept]}
+    return attrs.evolve(record, data=data, origins=Origins(places))
 
 
 def _check_has(record: Json, form: Format, keys: SchemaKeys) -> None:
@@ -203,29 +271,6 @@ def _check_has(record: Json, form: Format, keys: SchemaKeys) -> None:
             "",
             f"its keys: {', '.join(record) or 'none'}{looks}",
         )
-
-
-def _check_media(record: Json) -> None:
-    for key in MEDIA:
-        if record.get(key):
-            raise ShapeError(
-                f"the record comes with {key}, which a model of text cannot see or hear",
-                pointer([key]),
-                "leave the record out; or remove the key, if the text makes sense by itself",
-            )
-
-
-def _check_spelling(unread: Iterable[str], record: Json, known: Sequence[str]) -> None:
-    """A key that nothing reads is no fault; one that was meant to be read is."""
-    for key in unread:
-        meant = misspelt(key, known, record)
-        if meant:
-            raise ShapeError(
-                f"unknown key {key!r}",
-                pointer([key]),
-                f"did you mean {meant!r}? a key that nothing shall read needs a name that is "
-                "less like it",
-            )
 
 
 @contextmanager

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection
 from typing import cast
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
-from ftcore.schemata import pointer, shown
+from ftcore.schemata import shown
 from ftcore.shapes.calls import Call, read_calls, split_raw_results
 from ftcore.shapes.embedded import ShapeError
+from ftcore.shapes.keys import one_key, pointer_to
 from ftcore.values import Json
 
 _TEXT = frozenset({"text", "input_text", "output_text"})
@@ -18,6 +20,7 @@ _REASONING = frozenset({"reasoning", "thinking", "think", "thought"})
 _CALL = frozenset({"tool_call", "tool_calls", "tool_use", "function_call"})
 _RESULT = frozenset({"tool_result", "tool_response", "function_call_output"})
 _KNOWN = _TEXT | _REASONING | _CALL | _RESULT
+_MEDIA = re.compile(r"image|audio|video|file")
 
 
 @frozen
@@ -69,21 +72,27 @@ def read_results(content: object, at: str, call_id: str | None = None) -> list[P
 
     JSON that is no list of typed parts is written out as text; ``<tool_response>`` tags, which
     the chat template writes, are taken off.
+
+    :raises ShapeError: something stands beside the results that is none.
     """
     if _is_parts(content):
         read = read_content(content, at)
+        beside = [*read.reasoning, *(read.text if read.results else ())]
+        place = next((piece.at for piece in beside if piece.text.strip()), None)
+        if read.calls or place is not None:
+            what = "a call" if read.calls else "reasoning" if read.reasoning else "other words"
+            raise ShapeError(
+                f"the message of a tool holds {what} beside the result",
+                at if read.calls else str(place),
+                "make two messages of it: a tool's message is what it gave back",
+            )
         if read.results:
-            return read.results
+            return [evolve(piece, call_id=piece.call_id or call_id) for piece in read.results]
         text = "".join(piece.text for piece in read.text)
         at = read.text[0].at if len(read.text) == 1 else at
     else:
         text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
     return [Piece(result, at, call_id) for result in split_raw_results(text)]
-
-
-def pointer_to(at: str, key: str) -> str:
-    """The JSON pointer of a key below ``at``."""
-    return at + pointer([key])
 
 
 def _read_part(part: Json, at: str, found: Content) -> None:
@@ -104,17 +113,28 @@ def _read_part(part: Json, at: str, found: Content) -> None:
             read_calls(part, at) if key is None else read_calls(part[key], pointer_to(at, key))
         )
     elif kind in _RESULT:
-        key = next((k for k in ("content", "value", "output", "text") if k in part), "content")
+        if found.calls:
+            raise _misplaced("a result", "a call", at)
+        key = one_key(part, ("content", "value", "output", "result", "text"), at)
+        if key is None:
+            raise ShapeError(
+                "this result says nothing",
+                at,
+                'write what the tool gave back as "content"; "" if that was nothing',
+            )
         ids = (part.get(k) for k in ("tool_use_id", "tool_call_id", "call_id"))
         call_id = next((str(identifier) for identifier in ids if identifier), None)
-        found.results += read_results(part.get(key, ""), pointer_to(at, key), call_id)
+        found.results += read_results(part[key], pointer_to(at, key), call_id)
     else:
         raise _unreadable(part, at)
 
 
 def _is_parts(content: object) -> bool:
+    """Whether it is made of typed parts. A picture makes it so only beside a part of text."""
     items = cast("list[object]", content) if isinstance(content, list) else [content]
-    return bool(items) and all(_kind(item) in _KNOWN for item in items)
+    kinds = [_kind(item) for item in items]
+    others = [kind for kind in kinds if kind not in _KNOWN]
+    return len(others) < len(kinds) and all(map(_MEDIA.search, others))
 
 
 def _kind(part: object) -> str:
@@ -146,9 +166,7 @@ def _unreadable(part: object, at: str) -> ShapeError:
 
 def _misplaced(what: str, before: str, at: str) -> ShapeError:
     return ShapeError(
-        f"{what} stands after {before} in one message"
-        if what == "reasoning"
-        else f"{what} stand after {before} in one message",
+        f"{what} {'stand' if what == 'words' else 'stands'} after {before} in one message",
         at,
         "make two messages of it: a message is reasoning, then words, then calls",
     )

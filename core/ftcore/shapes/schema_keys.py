@@ -23,6 +23,10 @@ class SchemaKeys:
     """Those that some branch of the schema asks for."""
     message: frozenset[str]
     """The keys of an item of ``messages``; empty where there is no such key."""
+    named: frozenset[str] = frozenset()
+    """All keys that it names, however deep."""
+    closed: bool = True
+    """Whether it takes no other keys than those of ``properties``."""
 
     def takes_text(self, key: str) -> bool:
         """Whether the schema wants a text under ``key``, and takes no number."""
@@ -54,7 +58,23 @@ def schema_keys(schema: Json) -> SchemaKeys:
     for below in properties.get("messages", ()):
         for part in _parts(below.get("items"), schema):
             message.update(part.get("properties", {}))
-    return SchemaKeys(properties, frozenset(required), frozenset(message))
+    closing = ("additionalProperties", "unevaluatedProperties")
+    closed = any(part.get(key) is False for part in _parts(schema, schema) for key in closing)
+    named = frozenset(_named(schema))
+    return SchemaKeys(properties, frozenset(required), frozenset(message), named, closed)
+
+
+def _named(schema: object) -> Iterator[str]:
+    waiting: list[object] = [schema]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            part = cast("Json", node)
+            if isinstance(part.get("properties"), dict):
+                yield from part["properties"]
+            waiting += part.values()
+        elif isinstance(node, list):
+            waiting += cast("list[object]", node)
 
 
 def _parts(node: object, root: Json) -> Iterator[Json]:

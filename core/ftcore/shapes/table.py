@@ -33,14 +33,10 @@ def read_columns(record: Json, columns: Mapping[str, str], keys: SchemaKeys) -> 
     read: set[str] = set()
     for key, column in columns.items():
         steps = _steps(record, column)
-        value, place = _find(record, steps), pointer(steps)
+        value, place = find_column(record, column), pointer(steps)
         read.add(steps[0])
         if value is MISSING:
-            raise ShapeError(
-                f"there is no column {column!r}, which --map {key}={column} names",
-                "",
-                f"the columns of this record: {', '.join(record) or 'none'}",
-            )
+            raise no_column(record, key, column)
         if _is_empty(value):
             if key not in keys.required and key not in OF_FORMATS:
                 continue
@@ -58,6 +54,20 @@ def read_columns(record: Json, columns: Mapping[str, str], keys: SchemaKeys) -> 
     return Laid(data, Origins(places), frozenset(read))
 
 
+def find_column(record: Json, column: str) -> object:
+    """The value of a column; :data:`MISSING` where the record has no such column."""
+    return _find(record, _steps(record, column))
+
+
+def no_column(record: Json, key: str, column: str) -> ShapeError:
+    """The fault of a record without a column that ``--map`` names."""
+    return ShapeError(
+        f"there is no column {column!r}, which --map {key}={column} names",
+        "",
+        f"the columns of this record: {', '.join(record) or 'none'}",
+    )
+
+
 def _is_empty(value: object) -> bool:
     return value is None or (isinstance(value, str) and not value.strip())
 
@@ -73,7 +83,10 @@ def _steps(record: Json, column: str) -> list[str]:
 
 def _find(record: Json, steps: Sequence[str]) -> object:
     value: object = record
-    for step in steps:
+    for number, step in enumerate(steps):
+        # what lies in an empty cell is empty; Parquet's readers leave nulls in structs out
+        if number and (value is None or value == {}):
+            return None
         if isinstance(value, dict):
             value = cast("Json", value).get(step, MISSING)
             continue

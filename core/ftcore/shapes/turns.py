@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 
 from attrs import define, field
@@ -18,7 +18,21 @@ from ftcore.shapes.calls import (
     split_raw_calls,
 )
 from ftcore.shapes.embedded import ShapeError
-from ftcore.shapes.parts import Content, pointer_to, read_content, read_results
+from ftcore.shapes.keys import (
+    CALL_KEYS,
+    CONTENT_KEYS,
+    READ_KEYS,
+    READABLE,
+    REASONING_KEYS,
+    ROLE_KEYS,
+    check_turn,
+    is_empty,
+    misspelt,
+    one_key,
+    pointer_to,
+    two_values,
+)
+from ftcore.shapes.parts import Content, Piece, read_content, read_results
 from ftcore.values import Json
 
 ROLES: Mapping[str, str] = {
@@ -46,16 +60,7 @@ ROLES: Mapping[str, str] = {
 }
 """What collections call a speaker. ``call``: a turn of the assistant that is nothing but calls."""
 
-READ_KEYS = frozenset(
-    {"role", "from", "content", "value", "reasoning", "reasoning_content", "thinking"}
-    | {"tool_calls", "function_call", "tool_call_id", "name"}
-)
-"""The keys of a turn that have a meaning here."""
-
-_REASONING_KEYS = ("reasoning", "reasoning_content", "thinking")
 _NEVER_EMPTY = ("tool_calls", "tool_call_id", "name")
-_UNTRAINED = {"weight": 0, "train": False, "training": False}
-"""How collections mark a reply that is not to be learned."""
 
 _THINK = re.compile(r"\s*<think>(.*?)</think>\s*", re.DOTALL)
 # where the chat template opens the thinking in the prompt, collections hold only its end
@@ -96,7 +101,7 @@ def is_foreign(message: object, known: Collection[str]) -> bool:
 
 
 def _is_foreign_role(role: object) -> bool:
-    return isinstance(role, str) and ROLES.get(role) != role and _role_of(role) is not None
+    return isinstance(role, str) and ROLES.get(role) != role and role_of(role) is not None
 
 
 def _is_foreign_content(turn: Json) -> bool:
@@ -105,9 +110,15 @@ def _is_foreign_content(turn: Json) -> bool:
         return isinstance(content, list | dict) or (content is None and role == "tool")
     if role == "assistant":
         return _starts_with_thinking(content) or has_raw_calls(content)
-    if role == "system":
-        return not content.strip()
-    return has_raw_results(content)
+    return role != "system" and has_raw_results(content)
+
+
+def is_empty_system(message: object) -> bool:
+    """Whether a message is the system's and says nothing, as exports write it without a text."""
+    if not isinstance(message, dict):
+        return False
+    given = {key: v for key, v in cast("Json", message).items() if not is_empty(v)}
+    return given == {"role": "system"}
 
 
 def read_turn(turn: object, at: str, keep: Collection[str], ignored: set[str]) -> list[Turn]:
@@ -124,10 +135,19 @@ def read_turn(turn: object, at: str, keep: Collection[str], ignored: set[str]) -
         )
     given = {k: v for k, v in cast("Json", turn).items() if v is not None}
     role, role_key = _read_role(given, at)
-    content_key = next((k for k in ("content", "value", "text") if k in given), "content")
-    content: object = given.get(content_key, "")
-    content_at = pointer_to(at, content_key) if content_key in given else at
-    _check_keys(given, at, role, {role_key, content_key, *keep}, ignored)
+    content_key = one_key(given, CONTENT_KEYS, at)
+    content: object = given[content_key] if content_key else ""
+    content_at = pointer_to(at, content_key) if content_key else at
+    is_result = role == "user" and isinstance(content, str) and has_raw_results(content)
+    readable = READABLE.get("tool" if is_result else role, ())
+    check_turn(
+        given,
+        at,
+        f"the {'assistant' if role == 'call' else role}",
+        {*ROLE_KEYS, *CONTENT_KEYS, *readable, *keep},
+        ignored,
+        learned=role in ("assistant", "call"),
+    )
     made = Turn(
         {"role": "assistant" if role == "call" else role, "content": ""},
         {"": at, "/role": pointer_to(at, role_key), "/content": content_at},
@@ -135,9 +155,7 @@ def read_turn(turn: object, at: str, keep: Collection[str], ignored: set[str]) -
     )
     made.data |= {key: given[key] for key in keep if key in given}
     if role == "call":
-        if isinstance(content, str):
-            content = _split_thinking(made, content)
-        made.calls += read_calls(content, content_at)
+        _read_calls(made, given, content, at)
         return [made]
     if role == "tool":
         return _read_results(made, given, content, content_at)
@@ -159,16 +177,12 @@ def read_turn(turn: object, at: str, keep: Collection[str], ignored: set[str]) -
         Turn(_result(piece.text, piece.call_id), {"": at, "/content": piece.at})
         for piece in said.results
     ]
-    return [*results, made] if made.data["content"] or not results else results
+    says = made.data["content"] or made.calls or "reasoning" in made.data
+    return [*results, made] if says or not results else results
 
 
-def misspelt(key: str, known: Collection[str], present: Collection[str]) -> str | None:
-    """The known key that ``key`` seems to be meant for; None where it is simply another key."""
-    close = difflib.get_close_matches(key, known, n=1, cutoff=0.85)
-    return close[0] if close and close[0] not in present else None
-
-
-def _role_of(name: str) -> str | None:
+def role_of(name: str) -> str | None:
+    """What :data:`ROLES` says of a speaker, in whichever case the name is written."""
     return ROLES.get(name.strip().lower().replace("-", "_"))
 
 
@@ -178,59 +192,73 @@ def _is_call(call: object) -> bool:
 
 
 def _read_role(turn: Json, at: str) -> tuple[str, str]:
-    key = next((k for k in ("role", "from") if k in turn), None)
-    if key is None:
+    """The role that a turn tells, and the key under which it does."""
+    found: dict[str, str] = {}
+    for key in ROLE_KEYS:
+        if is_empty(turn.get(key)):
+            continue
+        name: object = turn[key]
+        role = role_of(name) if isinstance(name, str) else None
+        if role is None:
+            close = difflib.get_close_matches(str(name), ROLES, n=1)
+            meant = f"did you mean {close[0]!r}? " if close else ""
+            raise ShapeError(
+                f"there is no role {shown(name)}",
+                pointer_to(at, key),
+                f"{meant}known: {', '.join(ROLES)}",
+            )
+        found[role] = key
+    if not found:
         raise ShapeError(
             "this turn does not say who speaks",
             at,
             f'add "role" (or "from"), one of: {", ".join(ROLES)}',
         )
-    name: object = turn[key]
-    role = _role_of(name) if isinstance(name, str) else None
-    if role is None:
-        close = difflib.get_close_matches(str(name), ROLES, n=1)
-        meant = f"did you mean {close[0]!r}? " if close else ""
-        raise ShapeError(
-            f"there is no role {shown(name)}",
-            pointer_to(at, key),
-            f"{meant}known: {', '.join(ROLES)}",
-        )
-    return role, key
+    if len(found) > 1:
+        one, other = found.values()
+        raise two_values(one, turn[one], other, turn[other], at)
+    return next(iter(found.items()))
 
 
-def _check_keys(turn: Json, at: str, role: str, known: Collection[str], ignored: set[str]) -> None:
-    for key, value in turn.items():
-        if role in ("assistant", "call") and key in _UNTRAINED and value == _UNTRAINED[key]:
-            raise ShapeError(
-                f"this reply is marked as not to be learned ({key!r}: {shown(value)})",
-                pointer_to(at, key),
-                "every reply of a chat is learned: cut the chat before this reply, or remove the "
-                "mark",
-            )
-        if key in known or (key in READ_KEYS and (key != "name" or role == "tool")):
-            continue
-        meant = None if key == "name" else misspelt(key, READ_KEYS, turn)
-        if meant:
-            hint = f"did you mean {meant!r}?"
-            raise ShapeError(f"unknown key {key!r} of a turn", pointer_to(at, key), hint)
-        ignored.add(f"{key} of a turn")
+def _read_calls(made: Turn, turn: Json, content: object, at: str) -> None:
+    """Reads a turn that is nothing but calls, and what the assistant thought before them."""
+    _add_reasoning(made, turn, [], at)
+    if isinstance(content, str):
+        content = _split_thinking(made, content)
+    if not is_empty(content) or all(is_empty(turn.get(key)) for key in CALL_KEYS):
+        made.calls += read_calls(content, made.places["/content"])
+    _add_calls(made, turn, at)
 
 
 def _read_reply(made: Turn, turn: Json, said: Content, at: str) -> None:
     """Adds to an assistant's message what it thinks and what it calls."""
-    thoughts = list(said.reasoning)
-    for key in _REASONING_KEYS:
-        if turn.get(key):
-            thoughts += read_content(turn[key], pointer_to(at, key)).text
+    _add_reasoning(made, turn, said.reasoning, at)
+    words = _split_thinking(made, made.data["content"])
+    made.data["content"], raw = split_raw_calls(words, made.places["/content"])
+    made.calls += [*said.calls, *raw]
+    _add_calls(made, turn, at)
+
+
+def _add_reasoning(made: Turn, turn: Json, before: Sequence[Piece], at: str) -> None:
+    """Adds what a turn's own keys hold of reasoning to that of its content."""
+    thoughts = list(before)
+    for key in REASONING_KEYS:
+        if is_empty(turn.get(key)):
+            continue
+        place = pointer_to(at, key)
+        read = read_content(turn[key], place)
+        if read.calls or read.results:
+            raise ShapeError("reasoning holds no calls or results", place, "move them out of it")
+        thoughts += [*read.reasoning, *read.text]
     text = "\n\n".join(dict.fromkeys(piece.text for piece in thoughts))
     if text.strip():
         made.data["reasoning"] = text
         made.places["/reasoning"] = thoughts[0].at
-    words = _split_thinking(made, made.data["content"])
-    made.data["content"], raw = split_raw_calls(words, made.places["/content"])
-    made.calls += [*said.calls, *raw]
-    for key in ("tool_calls", "function_call"):
-        if turn.get(key):
+
+
+def _add_calls(made: Turn, turn: Json, at: str) -> None:
+    for key in CALL_KEYS:
+        if not is_empty(turn.get(key)):
             made.calls += read_calls(turn[key], pointer_to(at, key))
 
 

@@ -26,11 +26,11 @@ WORDS = st.sampled_from(
 )
 PART = st.fixed_dictionaries(
     {"type": st.sampled_from(["text", "reasoning", "tool_call", "tool_result", "image"])},
-    optional={"text": WORDS, "value": WORDS | JSON, "content": WORDS},
+    optional={"text": WORDS, "value": WORDS | JSON, "content": WORDS, "result": WORDS},
 )
 CONTENT = WORDS | st.lists(PART | JSON, max_size=3) | JSON
 NAMES = st.sampled_from(
-    ["user", "gpt", "assistant", "system", "function_call", "observation", "tool", "persona"]
+    ["user", "gpt", "assistant", "system", "function_call", "observation", "tool", "persona", "Bot"]
 )
 TURN = st.fixed_dictionaries({"role": NAMES}, optional={"content": CONTENT}) | (
     st.fixed_dictionaries(
@@ -38,13 +38,17 @@ TURN = st.fixed_dictionaries({"role": NAMES}, optional={"content": CONTENT}) | (
         optional={
             **{"role": NAMES, "from": NAMES | JSON, "content": CONTENT, "value": CONTENT},
             **{"name": JSON, "reasoning_content": CONTENT, "tool_calls": JSON | CONTENT},
-            **{"function_call": JSON | WORDS, "weight": JSON},
+            **{"function_call": JSON | WORDS, "weight": JSON, "text": CONTENT},
+            **{"images": JSON, "tool_call_id": WORDS | JSON, "accent": JSON},
         },
     )
 )
 TURNS = st.lists(TURN, max_size=5)
 SPOKEN = st.lists(
-    st.fixed_dictionaries({"speaker": NAMES}, optional={"text": WORDS, "texts": JSON}) | JSON
+    st.fixed_dictionaries(
+        {"speaker": NAMES}, optional={"text": WORDS, "texts": JSON, "image": JSON}
+    )
+    | JSON
 )
 TOOL = {"name": "weather", "parameters": {"city": {"type": "str, optional"}}}
 RECORD = st.fixed_dictionaries(
@@ -54,7 +58,8 @@ RECORD = st.fixed_dictionaries(
         **{"instruction": WORDS | JSON, "output": WORDS | JSON, "history": JSON},
         **{"prompt": TURNS | WORDS, "response": TURNS | WORDS, "more": JSON},
         **{"tools": JSON | WORDS | st.lists(st.just(TOOL) | JSON, max_size=2)},
-        **{"system": WORDS | JSON},
+        **{"system": WORDS | JSON, "system_prompt": WORDS, "functions": JSON, "mood": WORDS},
+        **{"cognitive_mode": JSON, "completion": WORDS, "input": JSON},
     },
 )
 

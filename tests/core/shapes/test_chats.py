@@ -71,6 +71,18 @@ def test_a_trailing_null_is_a_key_that_was_left_out(chat, imported):
     assert found.sample.data == {"messages": [USER, SAID]}
 
 
+@pytest.mark.parametrize("nothing", [{"content": ""}, {"content": None}, {"content": " "}, {}])
+def test_a_system_message_without_a_text_is_left_out_and_makes_no_chat_foreign(
+    nothing, chat, imported
+):
+    found = imported({"messages": [{"role": "system", **nothing}, USER, SAID, USER]}, chat)
+    assert found.sample.data == {"messages": [USER, SAID, USER]}
+    assert (found.shape, found.notes) == ("native", ())
+    loud = {**USER, "content": "a" * 300}
+    found = imported({"messages": [{"role": "system", **nothing}, loud]}, chat)
+    assert [problem.pointer for problem in chat.problems(found.sample)] == ["/messages/1/content"]
+
+
 CASES: dict[str, tuple[str, dict[str, Any], list[dict[str, Any]]]] = {
     "roles in other words": (
         "messages",
@@ -82,11 +94,6 @@ CASES: dict[str, tuple[str, dict[str, Any], list[dict[str, Any]]]] = {
             ]
         },
         [{"role": "system", "content": "be kind"}, USER, SAID],
-    ),
-    "an empty system message": (
-        "messages",
-        {"messages": [{"role": "system", "content": ""}, USER, SAID]},
-        [USER, SAID],
     ),
     "nulls and empty lists of an export": (
         "messages",

@@ -70,6 +70,53 @@ def test_an_empty_cell_of_a_key_that_is_not_needed_is_left_out(chat, imported):
     assert found.sample.data == {"messages": record["talk"]}
 
 
+@pytest.mark.parametrize(("name", "raw"), [("a.csv", "ask,how,say\na,,b\n"), ("a.parquet", None)])
+def test_an_empty_cell_of_a_file_is_no_missing_column(name, raw, tmp_path, verse, imported):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from ftcore.sources import find_sources, read_source
+
+    path = tmp_path / name
+    if raw is None:
+        pq.write_table(
+            pa.table({"ask": ["a"], "how": pa.array([None], "string"), "say": ["b"]}), path
+        )
+    else:
+        path.write_text(raw)
+    (source,) = find_sources([path])
+    (sample,) = read_source(source)
+    columns = {"ask": "ask", "say": "say"}
+    found = imported(dict(sample.data), verse, columns={**columns, "input": "how"})
+    assert found.sample.data == {"ask": "a", "say": "b"}
+    found = imported(dict(sample.data), verse, columns={**columns, "ask": "how"})
+    assert found.message == "the column 'how' is empty, which --map ask=how names"
+    found = imported(dict(sample.data), verse, columns={**columns, "input": "why"})
+    assert found.message == "there is no column 'why', which --map input=why names"
+    assert found.hint == "the columns of this record: ask, how, say"
+    assert imported({"ask": "a", "say": "b", "how": None}, verse).sample.data == {
+        "ask": "a",
+        "say": "b",
+    }
+
+
+@pytest.mark.parametrize("meta", [None, {}])
+def test_what_lies_in_an_empty_cell_is_empty(meta, chat, imported):
+    record = {"talk": [{"role": "user", "content": "hi"}], "meta": meta}
+    found = imported(record, chat, columns={"messages": "talk", "mood": "meta.mood"})
+    assert found.sample.data == {"messages": record["talk"]}
+    found = imported(
+        record | {"meta": {"moods": "x"}}, chat, columns={"messages": "talk", "mood": "meta.mood"}
+    )
+    assert found.message == "there is no column 'meta.mood', which --map mood=meta.mood names"
+
+
+def test_a_misspelt_mode_beside_mapped_columns_is_a_problem(verse, imported):
+    found = imported({"question": "a", "answer": "b", "cognitiv_mode": "x"}, verse, columns=TWO)
+    assert isinstance(found, Problem)
+    assert (found.pointer, found.message) == ("/cognitiv_mode", "unknown key 'cognitiv_mode'")
+
+
 def test_columns_can_make_a_record_of_another_shape(chat, haiku, imported):
     columns = {"prompt": "question", "response": "answer"}
     found = imported({"question": "hi", "answer": 3, "id": 1}, chat, columns=columns)
@@ -103,7 +150,7 @@ def test_a_problem_in_a_mapped_column_points_to_the_column(chat, verse, imported
         (Importing("alpaca", {"ask": "q"}), "does not go together", "leave --shape out"),
         (Importing("turns", {"user": "Ann"}), "only the speaker", "--map assistant=SPEAKER"),
         (Importing(None, {"aks": "q"}), "no sample has a key 'aks'", "did you mean 'ask'?"),
-        (Importing(None, {"cognitive_mode": "q"}), "no sample has a key", "keys: ask, say"),
+        (Importing(None, {"cognitiv_mode": "q"}), "no sample has a key", "keys: ask, say"),
     ],
 )
 def test_wrong_options_are_told_before_anything_is_read(importing, message, hint, verse):
@@ -122,6 +169,8 @@ def test_wrong_options_are_told_before_anything_is_read(importing, message, hint
         Importing(None, {"prompt": "q", "response": "a"}),
         Importing("turns", {"assistant": "Ann"}),
         Importing(None, {"assistant": "Ann"}),
+        Importing("alpaca", {"cognitive_mode": "mode", "notes": "why"}),
+        Importing("turns", {"assistant": "Ann", "cognitive_mode": "mode"}),
     ],
 )
 def test_right_options_pass(importing, verse):

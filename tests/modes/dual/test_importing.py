@@ -32,6 +32,7 @@ CASES: dict[str, tuple[list[dict[str, Any]], dict[str, Any]]] = {
     "reasoning and content": ([user("hi"), said("ho", "hm")], SAMPLE),
     "tags in the text": ([user("hi"), TAGGED], SAMPLE),
     "reasoning and a world in tags": ([user("hi"), said("<world>ho</world>", "hm")], SAMPLE),
+    "tags in capitals": ([user("hi"), said("<Thought>hm</Thought><WORLD>ho</WORLD>")], SAMPLE),
     "a system text": ([system("be kind"), user("hi"), TAGGED], {"system": "be kind", **SAMPLE}),
     "messages of the user in a row": (
         [user("well"), user("hi"), TAGGED],
@@ -75,7 +76,8 @@ CALL = {"tool_calls": [{"type": "function", "function": {"name": "f", "arguments
         ([said("ho", "hm")], ": the key 'user' is missing"),
         ([user("hi")], ": the key 'world' is missing"),
         ([], ": the key 'thought' is missing"),
-        ([user("hi"), said("<thought>hm</thought> ho", "")], ": the key 'thought' is missing"),
+        ([user("hi"), said("I think")], ": the key 'thought' is missing"),
+        ([user("hi"), said("say `<thought>` first")], ": the key 'thought' is missing"),
         ([user("hi"), said("<thought>ho</thought>", "hm")], "/world: the world stands in"),
         ([user("hi"), said("ho", "hm"), said("ha", "hm")], ": the key 'user' is missing"),
         ([said("b"), user("hi"), TAGGED], "/history/0: the key 'user' is missing"),
@@ -90,3 +92,23 @@ CALL = {"tool_calls": [{"type": "function", "function": {"name": "f", "arguments
 )
 def test_what_the_mode_has_no_place_for_is_refused_and_not_dropped(messages, expected):
     assert any(problem.startswith(expected) for problem in problems(messages)), problems(messages)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("<thought>hm</thought> ho", "what follows </thought> does not stand in <world> tags"),
+        (
+            "<thought>hm</thought> well <world>ho</world>",
+            'words stand between </thought> and <world>: "well"',
+        ),
+        ("<thought>hm</thought><world>ho</world> so", 'words stand after </world>: "so"'),
+        ("<Thought>hm</Thought> ho", "what follows </thought> does not stand in <world> tags"),
+        ("hm</thought><world>ho</world>", "</thought> closes a tag that was not opened"),
+        ("<thought>hm</thought><world>ho", "<world> is opened and not closed"),
+        ("<thought>hm<world>ho</world>", "<thought> is opened and not closed"),
+        ("<world>ho</world>", "the world carries its own <world> tags, which the mode writes"),
+    ],
+)
+def test_what_is_wrong_with_the_tags_of_a_reply_is_said_at_its_text(text, message):
+    assert problems([user("hi"), said(text)]) == [f"/world: {message}"]

@@ -1,0 +1,128 @@
+"""Renders chat templates as transformers does, in a third of its time."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, cast
+
+from jinja2 import Template
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from transformers import PreTrainedTokenizerBase
+from transformers.utils import chat_template_utils
+
+Chat = list[dict[str, Any]]
+
+
+class Written(Protocol):
+    """What a chat template writes for messages; raises whatever the template raises."""
+
+    def __call__(self, chat: Chat, tools: Chat | None, *, prompt: bool) -> str:
+        """``prompt``: whether the assistant is to speak next."""
+        ...
+
+
+def template_function(tokenizer: PreTrainedTokenizerBase) -> Written:
+    """The tokenizer's ``apply_chat_template`` as a function to text.
+
+    Most of what ``apply_chat_template`` does is to copy the chat and to ask whether attributes
+    are safe. Here the chat is plain JSON already, and each question is asked once. If the two
+    write anything else for a few probes, transformers' own is taken.
+    """
+
+    def slow(chat: Chat, tools: Chat | None, *, prompt: bool) -> str:
+        written: object = tokenizer.apply_chat_template(  # pyright: ignore
+            chat,
+            tools=tools,  # pyright: ignore[reportArgumentType]
+            add_generation_prompt=prompt,
+            tokenize=False,
+        )
+        return str(written)
+
+    compiled = {with_tools: _compiled(tokenizer, with_tools) for with_tools in (False, True)}
+    special = dict(tokenizer.special_tokens_map)
+
+    def fast(chat: Chat, tools: Chat | None, *, prompt: bool) -> str:
+        template = compiled[tools is not None]
+        assert template
+        return template.render(
+            messages=chat,
+            tools=tools,
+            documents=None,
+            add_generation_prompt=prompt,
+            **special,
+        )
+
+    return fast if all(compiled.values()) and _alike(slow, fast) else slow
+
+
+class _Sandbox(ImmutableSandboxedEnvironment):
+    """Jinja's sandbox, which judges an attribute of a type once and knows what a dict is."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._safe: set[tuple[type, str]] = set()
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """An attribute if it is safe, otherwise an item, as Jinja's own looks them up."""
+        kind = cast("type[Any]", type(obj))
+        if kind is dict and attribute not in _DICT:
+            return obj[attribute] if attribute in obj else self.undefined(obj=obj, name=attribute)
+        if (kind, attribute) in self._safe:
+            try:
+                return getattr(obj, attribute)
+            except AttributeError:
+                return super().getattr(obj, attribute)
+        try:
+            value = getattr(obj, attribute)
+        except AttributeError:
+            return super().getattr(obj, attribute)
+        # str.format is safe as Jinja wraps it
+        if self.is_safe_attribute(obj, attribute, value) and not attribute.startswith("format"):
+            self._safe.add((kind, attribute))
+        return super().getattr(obj, attribute)
+
+
+_DICT = frozenset(dir(dict))
+
+
+def _compiled(tokenizer: PreTrainedTokenizerBase, with_tools: bool) -> Template | None:
+    """The template with transformers' filters, globals and extensions, in the quicker sandbox."""
+    try:
+        text = tokenizer.get_chat_template(None, [{}] if with_tools else None)  # pyright: ignore
+        own = cast("Any", chat_template_utils)._compile_jinja_template(text).environment
+        environment = _Sandbox(
+            trim_blocks=own.trim_blocks,
+            lstrip_blocks=own.lstrip_blocks,
+            extensions=[type(extension) for extension in own.extensions.values()],
+        )
+        environment.filters, environment.globals = own.filters, own.globals
+        environment.tests = own.tests
+        template = environment.from_string(text)
+        template.globals = dict(template.globals)  # looked up at every rendering
+        return template
+    except Exception:  # there is no template, or it is no Jinja, or transformers has changed
+        return None
+
+
+def _alike(one: Written, other: Written) -> bool:
+    system: dict[str, Any] = {"role": "system", "content": "s"}
+    user: dict[str, Any] = {"role": "user", "content": " <a> & 'b' "}
+    said: dict[str, Any] = {"role": "assistant", "content": "c", "reasoning_content": "d"}
+    function: dict[str, Any] = {"name": "f", "arguments": {"x": ["é <&>'", 1.0, None]}}
+    call: dict[str, Any] = {"id": "call00001", "type": "function", "function": function}
+    called: dict[str, Any] = {"role": "assistant", "content": "", "tool_calls": [call]}
+    result: dict[str, Any] = {"role": "tool", "content": "r", "tool_call_id": "call00001"}
+    tool: dict[str, Any] = {"type": "function", "function": {"name": "f", "parameters": {}}}
+    chats = ([user], [user, said], [system, user, said, user], [user, called, result])
+    return all(
+        _attempt(one, chat, tools, prompt) == _attempt(other, chat, tools, prompt)
+        for chat in chats
+        for tools in (None, [tool])
+        for prompt in (False, True)
+    )
+
+
+def _attempt(written: Written, chat: Chat, tools: Chat | None, prompt: bool) -> str | None:
+    try:
+        return written(chat, tools, prompt=prompt)
+    except Exception:  # a template raises whatever it likes on what it does not support
+        return None
