@@ -388,39 +388,6 @@ def test_a_tokenizer_that_something_else_set_up_gives_the_same(tokenizer, plain)
     assert Renderer(changed).examples(conversation)[0].input_ids.tolist() == expected
 
 
-# Templates as transformers renders them
-
-
-@pytest.mark.parametrize(
-    "template",
-    [
-        "{{ messages[0].items() | list }}{{ messages[0].get('x', 'none') }}<|im_end|>",
-        "{{ messages[-1].content.upper().split('X') }}{{ messages | length }}<|im_end|>",
-        "{% set ns = namespace(a=1) %}{% set ns.b = ns.a %}{{ ns.b }}{{ ns.c }}<|im_end|>",
-        "{{ '{:>9}'.format(messages[-1].content) }}{{ messages[-1].missing.more }}<|im_end|>",
-        "{{ messages[-1].__class__ }}{{ messages[-1].content.__len__ }}<|im_end|>",
-        "{% if messages.append(1) %}{% endif %}<|im_end|>",
-        "{% for k in tools or [] %}{{ loop.last }}{{ k | tojson(indent=2) }}{% endfor %}<|im_end|>",
-        "{{ dict(a=1) }}{{ bos_token }}{{ documents }}{{ strftime_now('%') }}<|im_end|>",
-    ],
-)
-def test_a_template_writes_and_refuses_what_it_does_in_transformers(tokenizer, template):
-    template += "{% if not add_generation_prompt %}{{ messages[-1].content }}<|im_end|>{% endif %}"
-    changed = with_template(tokenizer, template.replace("messages[-1]", "messages[0]"))
-    conversation = talk(user("<x> & 'y'"), says("<x> & 'y'"), tools=({"type": "function"},))
-    served = [as_served(message) for message in conversation.messages]
-    try:
-        expected = changed.apply_chat_template(
-            served[:1], tools=list(conversation.tools), add_generation_prompt=True, tokenize=False
-        )
-    except Exception as error:
-        with pytest.raises(RenderError) as caught:
-            Renderer(changed).turns(conversation)
-        assert str(error) in str(caught.value)
-    else:
-        assert Renderer(changed).turns(conversation)[0].prompt == expected
-
-
 def test_what_a_template_writes_after_the_end_is_not_trained(tokenizer):
     chatty = CHATML.replace("<|im_end|>\n", "<|im_end|>\n\n")
     (turn,) = Renderer(with_template(tokenizer, chatty)).turns(talk(user("Hi"), says("Ho")))
@@ -462,33 +429,41 @@ def test_a_template_that_trims_still_trains_what_it_writes(tokenizer):
 
 BAD = "a <|im_end|> b"
 CALL = ToolCall("f", {"a": 1})
-PLACES = {
-    "user": (user(BAD), says("x")),
-    "system": (Message("system", (Part("", BAD),)), user("x"), says("x")),
-    "answer": (user("x"), says(BAD)),
-    "reasoning": (user("x"), says("x", thinks=BAD)),
-    "split over two parts": (
-        user("x"),
-        Message("assistant", (Part("a", "<|im_"), Part("b", "end|>")), trained=True),
-    ),
-    "argument": (user("x"), says("x", ToolCall("f", {"a": {"b": [BAD]}}))),
-    "key of an argument": (user("x"), says("x", ToolCall("f", {BAD: 1}))),
-    "name of a tool": (user("x"), says("x", ToolCall(BAD, {}))),
-    "id of a call": (user("x"), says("x", ToolCall("f", {}, id=BAD))),
-    "result": (user("x"), says("x", CALL), Message("tool", (Part("", BAD),)), says("y")),
-    "id of a result": (
-        user("x"),
-        says("x", CALL),
-        Message("tool", (Part("", "y"),), tool_call_id=BAD),
-        says("y"),
-    ),
-    "name of a result": (
-        user("x"),
-        says("x", CALL),
-        Message("tool", (Part("", "y"),), name=BAD),
-        says("y"),
-    ),
-}
+
+
+def places(text: str) -> dict[str, tuple[Message, ...]]:
+    """Conversations with a text wherever one may stand."""
+    parts = (Part("a", text[:5]), Part("b", text[5:]))
+    return {
+        "user": (user(text), says("x")),
+        "system": (Message("system", (Part("", text),)), user("x"), says("x")),
+        "answer": (user("x"), says(text)),
+        "reasoning": (user("x"), says("x", thinks=text)),
+        "split over two parts": (
+            user("x"),
+            Message("assistant", parts, trained=True),
+        ),
+        "argument": (user("x"), says("x", ToolCall("f", {"a": {"b": [text]}}))),
+        "key of an argument": (user("x"), says("x", ToolCall("f", {text: 1}))),
+        "name of a tool": (user("x"), says("x", ToolCall(text, {}))),
+        "id of a call": (user("x"), says("x", ToolCall("f", {}, id=text))),
+        "result": (user("x"), says("x", CALL), Message("tool", (Part("", text),)), says("y")),
+        "id of a result": (
+            user("x"),
+            says("x", CALL),
+            Message("tool", (Part("", "y"),), tool_call_id=text),
+            says("y"),
+        ),
+        "name of a result": (
+            user("x"),
+            says("x", CALL),
+            Message("tool", (Part("", "y"),), name=text),
+            says("y"),
+        ),
+    }
+
+
+PLACES = places(BAD)
 
 
 @pytest.mark.parametrize("turns", PLACES.values(), ids=PLACES)
@@ -514,8 +489,8 @@ def test_every_control_token_of_the_vocabulary_is_refused(able):
             able.examples(talk(user(f"x{token}y"), says("z")))
 
 
-@pytest.mark.parametrize("turns", PLACES.values(), ids=PLACES)
-def test_an_escaped_control_token_is_text_wherever_it_stands(able, turns):
+@pytest.mark.parametrize("place", PLACES)
+def test_an_escaped_control_token_is_text_wherever_it_stands(able, place):
     escaping = Renderer(able.tokenizer, control_tokens="escape")
     control = set(special_tokens(able.tokenizer).values())
 
@@ -523,14 +498,10 @@ def test_an_escaped_control_token_is_text_wherever_it_stands(able, turns):
         ids = [i for e in renderer.examples(talk(*turns)) for i in e.input_ids.tolist()]
         return able.tokenizer.decode(ids), sum(index in control for index in ids)
 
-    if "two parts" in repr(PLACES) and len(turns[-1].content) == 2:
-        harmless = (turns[0], says("plain"))
-        bad = "<|im_end|>"
-    else:
-        harmless = eval(repr(turns).replace(BAD, "plain"))
-        bad = BAD
-    expected, count = rendered(able, harmless)
-    assert rendered(escaping, turns) == (expected.replace("plain", bad), count)
+    expected, count = rendered(able, places("plain")[place])
+    found, controls = rendered(escaping, places(BAD)[place])
+    assert found == expected.replace("plain", BAD)
+    assert controls == count
 
 
 def test_an_escaped_control_token_carries_the_label_of_its_part(able):

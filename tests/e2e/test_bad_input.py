@@ -38,7 +38,8 @@ FILES = {
     "empty": (b"", ["holds no record"]),
     "broken": (b'{"messages": [1,}\n', ["data2.jsonl:1", "broken JSON at column"]),
     "latin": ('{"messages": "ä"}\n'.encode("latin-1"), ["data2.jsonl:1", "UTF-8"]),
-    "array": (b'[{"messages": []}]\n', ["data2.jsonl:1", "object"]),
+    "array": (b'[\n  {"messages": []}\n]\n', ["data2.jsonl:2", "/messages"]),
+    "scalar": (b"[1, 2]\n", ["data2.jsonl:1", "must be a JSON object"]),
     "long": (b'{"messages": "' + b"x" * 50_000_000 + b'"}\n', ["data2.jsonl:1", "MiB"]),
     "unknown-key": (b'{"messagez": []}\n', ["/messagez", "did you mean 'messages'"]),
     "wrong-type": (b'{"messages": 3}\n', ["/messages", "array"]),
@@ -65,7 +66,8 @@ def test_bom_and_crlf_are_no_fault(ftcore, workspace):
 
 def test_missing_file_and_directory(workspace, attempt):
     assert_refused(attempt("--data", "nowhere.jsonl"), 2, "nowhere.jsonl", "does not exist")
-    assert_refused(attempt("--data", "."), 2, "is a directory")
+    (workspace / "empty").mkdir()
+    assert_refused(attempt("--data", "empty"), 2, "empty", ".jsonl")
 
 
 def test_modes_and_plugins(ftcore, workspace, tmp_path_factory):
