@@ -154,7 +154,7 @@ def test_a_folder_of_folders_names_the_one_with_the_data(tmp_path):
         (b"PK\x03\x04....", "a zip or an Excel file"),
         (b"\xfd7zXZ\x00...", "compressed with xz"),
         (b"version https://git-lfs.github.com/spec/v1\noid", "a pointer to the data"),
-        (gzip.compress(gzip.compress(b"{}")), "packed twice"),
+        (gzip.compress(gzip.compress(b"{}", mtime=0), mtime=0), "packed twice"),
     ],
 )
 def test_a_file_that_only_looks_like_data_is_refused_with_a_way_out(tmp_path, raw, message):
@@ -600,7 +600,9 @@ except InputError as error:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-@pytest.mark.parametrize("raw", [LINES, ARRAY, gzip.compress(LINES), gzip.compress(ARRAY)])
+@pytest.mark.parametrize(
+    "raw", [LINES, ARRAY, gzip.compress(LINES, mtime=0), gzip.compress(ARRAY, mtime=0)]
+)
 def test_standard_input_is_read_once(raw):
     first, second, digest, again = piped(raw)
     assert (first["file"], first["line"], first["a"]) == ("stdin", 1, 1)
