@@ -56,6 +56,7 @@ def report(
     """One line of the table."""
     tokenizer: Any = renderer.tokenizer
     found = [e for e in renderer.examples_many(conversations) if not isinstance(e, RenderError)]
+    refused = len(conversations) - len(found)
     texts = [tokenizer.decode(e.input_ids) for examples in found for e in examples]
     tokens = sum(len(e.input_ids) for examples in found for e in examples)
     alone = best(repeat, lambda: tokenizer(texts, add_special_tokens=False)["input_ids"])
@@ -63,8 +64,7 @@ def report(
     mean = sum(map(len, texts)) / len(texts)
     print(
         f"{name:<12} {mean:>10.0f} {tokens / alone:>10,.0f}/s {tokens / whole:>10,.0f}/s"
-        f" {alone / whole:>7.2f}"
-        + (f"   {len(conversations) - len(found)} refused" if len(found) < COUNT else "")
+        f" {alone / whole:>7.2f}" + (f"   {refused} refused" if refused else "")
     )
 
 

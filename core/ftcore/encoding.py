@@ -6,11 +6,11 @@ import json
 import unicodedata
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from itertools import accumulate
 from typing import Any, cast
 
 import numpy as np
 from attrs import field, frozen
+from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
 from ftcore.controls import ControlTokens
@@ -66,9 +66,7 @@ class Encoder:
         for text, encoding in zip(
             texts, self._backend.encode_batch_fast(texts, add_special_tokens=False), strict=True
         ):
-            ids = encoding.ids
-            ends = list(accumulate(map(widths.__getitem__, ids)))
-            yield _by_widths(text, ids, ends, nfc=self._nfc) or self.encode(text)
+            yield _by_widths(text, encoding.ids, widths, nfc=self._nfc) or self.encode(text)
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of token ids, control tokens included."""
@@ -83,7 +81,7 @@ class Encoder:
         self._backend.no_padding()
 
     @cached_property
-    def _widths(self) -> list[int] | None:
+    def _widths(self) -> NDArray[np.int32] | None:
         """How many bytes of text each token id stands for; None where that depends on its place.
 
         The places of tokens then follow from their ids alone, several times as fast as the
@@ -113,7 +111,7 @@ class Encoder:
                 widths[index] = 1
             else:
                 widths[index] = len(token.replace("\u2581", " ").encode())
-        return widths
+        return np.array(widths, np.int32)
 
     @cached_property
     def _nfc(self) -> bool:
@@ -165,20 +163,25 @@ def _with_offsets(encoding: Any) -> Encoded:
     return Encoded(encoding.ids, starts, ends, whole=False)
 
 
-def _by_widths(text: str, ids: list[int], ends: list[int], *, nfc: bool) -> Encoded | None:
+def _by_widths(
+    text: str, ids: list[int], widths: NDArray[np.int32], *, nfc: bool
+) -> Encoded | None:
     """None where the tokens do not stand for the very bytes of the text, one after the other.
 
-    :param ends: one beyond the byte at which each token would end.
+    :param widths: how many bytes each id of the vocabulary stands for.
     """
-    starts = [0, *ends[:-1]]
-    if text.isascii():
-        return Encoded(ids, starts, ends, whole=True) if ends[-1:] == [len(text)] else None
-    data = text.encode()
-    if ends[-1:] != [len(data)] or (nfc and not unicodedata.is_normalized("NFC", text)):
+    lengths = widths.take(ids)
+    ends = lengths.cumsum()
+    starts = ends - lengths
+    data = b"" if text.isascii() else text.encode()
+    if not ids or ends[-1] != (len(data) or len(text)):
         return None
-    begun = ((np.frombuffer(data, np.uint8) & 0xC0) != 0x80).cumsum()  # characters, at each byte
-    first, last = begun[starts] - 1, begun[np.array(ends) - 1]
-    return Encoded(ids, first.tolist(), last.tolist(), whole=True)
+    if data:
+        if nfc and not unicodedata.is_normalized("NFC", text):
+            return None
+        begun = ((np.frombuffer(data, np.uint8) & 0xC0) != 0x80).cumsum()  # characters, by byte
+        starts, ends = begun.take(starts) - 1, begun.take(ends - 1)
+    return Encoded(ids, starts.tolist(), ends.tolist(), whole=True)
 
 
 def _state(part: Any) -> dict[str, Any]:

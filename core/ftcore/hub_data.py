@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from ftcore.errors import InputError
@@ -83,7 +84,7 @@ def _in_words(error: Exception, reference: str) -> InputError:
             f"{neither}, and the Hub has no data set of this name, or it is private",
             "check the path of --data, or log in: hf auth login",
         )
-    if constants.HF_HUB_OFFLINE:
+    if constants.HF_HUB_OFFLINE and not Path(reference).exists():
         return InputError(
             f"{neither}, and HF_HUB_OFFLINE forbids to load a data set from the Hub",
             "check the path of --data, or name a file",

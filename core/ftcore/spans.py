@@ -144,6 +144,8 @@ def label_tokens(
     """
     shared, most = -1, 0  # the last token with a label, and how much of it has that label
     for span in spans:
+        if span.start == span.end:
+            continue
         low = bisect_right(ends, span.start, first, beyond)
         high = bisect_left(starts, span.end, first, beyond)
         if low == shared and low < high:

@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from ftcore.render import END, IGNORE, STRUCTURE, Example, Renderer, RenderError, renderer_for
+from ftcore.spans import Span, label_tokens
 from ftcore.template import special_tokens
 from ftcore.values import Conversation, Message, Part, ToolCall
 
@@ -608,6 +609,34 @@ def test_equal_texts_in_several_parts_keep_their_order(plain):
         (9, 18, "world"),
         (18, 27, "thought"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("spans", "labels"),
+    [
+        ([(0, 3, "a"), (3, 6, "b")], "abb"),
+        ([(0, 4, "a"), (4, 6, "b")], "aab"),
+        ([(0, 1, "a"), (1, 2, "b")], "a  "),  # as much of both: the earlier one
+        ([(0, 2, "a"), (2, 3, "b"), (3, 4, "c"), (4, 6, "d")], "abd"),
+        ([(1, 1, "a"), (5, 9, "b")], "  b"),
+        ([], "   "),
+    ],
+)
+def test_a_token_belongs_to_the_part_that_it_holds_most_of(spans, labels):
+    tokens = [(0, 2), (2, 5), (5, 6)]
+    found = [" "] * 3
+    starts, ends = zip(*tokens, strict=True)
+    for first, beyond, label in label_tokens([Span(*s) for s in spans], starts, ends, 0, 3):
+        found[first:beyond] = label * (beyond - first)
+    assert "".join(found) == labels
+
+
+def test_the_arguments_of_a_call_are_not_looked_for_beyond_the_next_call(tokenizer):
+    renderer = Renderer(with_template(tokenizer, XML))
+    calls = ToolCall("first", {}), ToolCall("second", {"a": {}})
+    (turn,) = renderer.turns(talk(user("?"), says("", *calls)))
+    found = [(turn.answer[span.start : span.end], span.label) for span in turn.spans]
+    assert found == [("first", "tool_name"), ("second", "tool_name"), ("{}", "arguments")]
 
 
 XML = CHATML.replace(

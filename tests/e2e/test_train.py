@@ -149,7 +149,7 @@ def test_skipped_samples_stand_in_the_ledger(ftcore, tiny_model, workspace):
 
 TRAINED = {
     "dual": ({"tag", "thought", "world", "end"}, {"well_formed", "thought_leak", "exact_answer"}),
-    "emulation": ({"reply", "end"}, {"log_likelihood", "boilerplate", "distinct_2"}),
+    "emulation": ({"reply", "end"}, {"log_likelihood", "boilerplate", "ended"}),
 }
 
 

@@ -153,6 +153,17 @@ def test_a_character_that_the_vocabulary_lacks_is_refused(family, renderer):
             renderer.examples(talk(QUESTION, says(f"a{character}b")))
 
 
+@pytest.mark.parametrize("name", ["qwen2.5", "qwen3", "qwen3-coder"])
+def test_labels_stay_in_place_where_normal_forms_take_as_many_bytes(rendering, name):
+    # in NFC the first is three bytes longer, and the others are three bytes shorter
+    parts = (Part("longer", "\u0958"), Part("shorter", " " + "e\u0301" * 3))
+    renderer = rendering(name)
+    (example,) = renderer.examples(talk(QUESTION, Message("assistant", parts, trained=True)))
+    found = labelled(renderer, example)
+    assert found["longer"] == "\u0915\u093c"
+    assert found["shorter"] == "\u00e9" * 3
+
+
 def test_half_a_surrogate_pair_is_refused(renderer):
     with pytest.raises(RenderError, match=r"U\+D83D, half of a surrogate pair"):
         renderer.examples(talk(QUESTION, says("a\ud83d")))
@@ -351,6 +362,19 @@ def test_escaped_control_tokens_in_tools_calls_and_results(family, tokenizer):
     plain, expected = rendered("<plain>")
     assert count == expected
     assert text == plain.replace("<plain>", f"<{family.end}>")
+
+
+def test_an_escaped_token_keeps_the_white_space_beside_it_that_any_text_keeps(family, tokenizer):
+    escaping = Renderer(tokenizer, control_tokens="escape")
+
+    def rendered(text: str) -> list[str]:
+        told = (evolve(QUESTION, content=(Part("", f"  {text}\n"),)), says(f" \n{text}  "))
+        examples = escaping.examples(talk(*told, *told))
+        return [tokenizer.decode(example.input_ids) for example in examples]
+
+    for token in (family.end, next(iter(special_tokens(tokenizer)))):
+        expected = [text.replace("<plain>", token) for text in rendered("<plain>")]
+        assert rendered(token) == expected
 
 
 def test_escaping_changes_nothing_else(family, tokenizer, renderer):
