@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any, Protocol, cast
 
-from jinja2 import Template
+from jinja2 import Environment, Template
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from transformers import PreTrainedTokenizerBase
 from transformers.utils import chat_template_utils
+
+from ftcore.stepwise import STEP, stepwise
 
 Chat = list[dict[str, Any]]
 
@@ -20,16 +24,62 @@ class Written(Protocol):
         ...
 
 
-def template_function(tokenizer: PreTrainedTokenizerBase) -> Written:
-    """The tokenizer's ``apply_chat_template`` as a function to text.
+class ChatWriter:
+    """A tokenizer's ``apply_chat_template``, to text.
 
-    Most of what ``apply_chat_template`` does is to copy the chat and to ask whether attributes
-    are safe. Here the chat is plain JSON already, and each question is asked once. If the two
-    write anything else for a few probes, transformers' own is taken.
+    Most of what that does is to copy the chat and to ask whether attributes are safe. Here the
+    chat is plain JSON already, and each question is asked once. If the two write anything else
+    for a few probes, transformers' own is taken.
     """
 
-    def slow(chat: Chat, tools: Chat | None, *, prompt: bool) -> str:
-        written: object = tokenizer.apply_chat_template(  # pyright: ignore
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        self._tokenizer = tokenizer
+        self._special = dict(tokenizer.special_tokens_map)
+        sources = {with_tools: _compiled(tokenizer, with_tools) for with_tools in (False, True)}
+        self._templates = {key: found and found[0] for key, found in sources.items()}
+        self._steps = {key: found and stepwise(*found[1:]) for key, found in sources.items()}
+        self._ends: dict[Template, str] = {}  # what follows the messages without a prompt
+        quick = all(self._templates.values()) and _alike(self._slow, self._fast)
+        self.written: Written = self._fast if quick else self._slow
+        if not quick:
+            self._steps = {False: None, True: None}
+
+    def turns(
+        self, chat: Chat, tools: Chat | None, places: Sequence[int]
+    ) -> tuple[list[str], list[str]]:
+        """For each place in a chat the prompt of what stands before, and all up to this message.
+
+        :raises Exception: whatever the template raises.
+        """
+        return self._stepped(chat[: places[-1] + 1], tools, places) or (
+            [self.written(chat[:place], tools, prompt=True) for place in places],
+            [self.written(chat[: place + 1], tools, prompt=False) for place in places],
+        )
+
+    def _stepped(
+        self, chat: Chat, tools: Chat | None, places: Sequence[int]
+    ) -> tuple[list[str], list[str]] | None:
+        """The same by one rendering, where the template writes one message after the other."""
+        template = self._steps[tools is not None]
+        if template is None:
+            return None
+        *steps, prompt = self._render(template, chat, tools, prompt=True).split(STEP)
+        if template not in self._ends:
+            self._ends[template] = self._render(template, chat[:1], tools, prompt=False).split(
+                STEP
+            )[-1]
+        end = self._ends[template]
+        begun = list(accumulate(steps))
+        skipped = len(chat) - len(begun) + 1  # the system's message, which no step writes
+        if not 0 <= skipped <= places[0]:
+            return None
+        return (
+            [begun[place - skipped] + prompt for place in places],
+            [begun[place + 1 - skipped] + end for place in places],
+        )
+
+    def _slow(self, chat: Chat, tools: Chat | None, *, prompt: bool) -> str:
+        written: object = self._tokenizer.apply_chat_template(  # pyright: ignore
             chat,
             tools=tools,  # pyright: ignore[reportArgumentType]
             add_generation_prompt=prompt,
@@ -37,21 +87,19 @@ def template_function(tokenizer: PreTrainedTokenizerBase) -> Written:
         )
         return str(written)
 
-    compiled = {with_tools: _compiled(tokenizer, with_tools) for with_tools in (False, True)}
-    special = dict(tokenizer.special_tokens_map)
-
-    def fast(chat: Chat, tools: Chat | None, *, prompt: bool) -> str:
-        template = compiled[tools is not None]
+    def _fast(self, chat: Chat, tools: Chat | None, *, prompt: bool) -> str:
+        template = self._templates[tools is not None]
         assert template
+        return self._render(template, chat, tools, prompt=prompt)
+
+    def _render(self, template: Template, chat: Chat, tools: Chat | None, *, prompt: bool) -> str:
         return template.render(
             messages=chat,
             tools=tools,
             documents=None,
             add_generation_prompt=prompt,
-            **special,
+            **self._special,
         )
-
-    return fast if all(compiled.values()) and _alike(slow, fast) else slow
 
 
 class _Sandbox(ImmutableSandboxedEnvironment):
@@ -84,7 +132,9 @@ class _Sandbox(ImmutableSandboxedEnvironment):
 _DICT = frozenset(dir(dict))
 
 
-def _compiled(tokenizer: PreTrainedTokenizerBase, with_tools: bool) -> Template | None:
+def _compiled(
+    tokenizer: PreTrainedTokenizerBase, with_tools: bool
+) -> tuple[Template, Environment, str] | None:
     """The template with transformers' filters, globals and extensions, in the quicker sandbox."""
     try:
         text = tokenizer.get_chat_template(None, [{}] if with_tools else None)  # pyright: ignore
@@ -98,7 +148,7 @@ def _compiled(tokenizer: PreTrainedTokenizerBase, with_tools: bool) -> Template 
         environment.tests = own.tests
         template = environment.from_string(text)
         template.globals = dict(template.globals)  # looked up at every rendering
-        return template
+        return template, environment, text
     except Exception:  # there is no template, or it is no Jinja, or transformers has changed
         return None
 

@@ -16,12 +16,14 @@ from attrs import evolve, frozen
 from transformers import PreTrainedTokenizerBase
 
 from ftcore.controls import ControlTokens, Marked, unmarked
-from ftcore.jinja import template_function
+from ftcore.jinja import ChatWriter
 from ftcore.spans import Span, part_spans
 from ftcore.template import demands_nine_characters
 from ftcore.values import Conversation, Message, Part, ToolCall
 
 Escaping = Literal["refuse", "escape"]
+
+_OR_ESCAPE = "Mend the text, or encode it as plain characters: --control-tokens=escape"
 
 _NINE = re.compile(r"[a-zA-Z0-9]{9}")
 _ANCHOR = "zqanchorqz"
@@ -52,7 +54,7 @@ class ChatTemplate:
     def __init__(self, tokenizer: PreTrainedTokenizerBase, controls: ControlTokens) -> None:
         self._controls = controls
         self._every = tuple(controls.ids)
-        self._written = template_function(tokenizer)
+        self._writer = ChatWriter(tokenizer)
         self._nine = demands_nine_characters(tokenizer)
         self._ends = self._probe_ends()
 
@@ -73,8 +75,7 @@ class ChatTemplate:
                 "that could be served"
             )
         chat = self._chat(conversation, control_tokens)
-        prompts = self._apply([chat.messages[:index] for index in trained], chat.tools, prompt=True)
-        wholes = self._apply([chat.messages[: index + 1] for index in trained], chat.tools)
+        prompts, wholes = self._rendered(chat.messages, chat.tools, trained)
         found: list[Turn] = []
         for index, prompt, whole in zip(trained, prompts, wholes, strict=True):
             if whole.startswith(prompt):
@@ -137,10 +138,7 @@ class ChatTemplate:
         for message in (_PROBE[1], evolve(_PROBE[1], content=(), tool_calls=(call,))):
             chat = self.messages((_PROBE[0], message))
             try:
-                prompt, whole = (
-                    self._apply([chat[:1]], None, prompt=True)[0],
-                    self._apply([chat])[0],
-                )
+                (prompt,), (whole,) = self._rendered(chat, None, [1])
             except RenderError:
                 continue
             run = self._controls.closing().search(whole, len(prompt))
@@ -160,20 +158,19 @@ class ChatTemplate:
             if token := self._controls.in_value(message):
                 raise RenderError(
                     f"message {index} holds {token!r}, a control token of the base model; "
-                    "as text it would end or open a turn"
+                    f"as text it would end or open a turn. {_OR_ESCAPE}"
                 )
         token = self._controls.in_value(tools)
-        raise RenderError(f"the tools hold {token!r}, a control token of the base model")
+        raise RenderError(
+            f"the tools hold {token!r}, a control token of the base model. {_OR_ESCAPE}"
+        )
 
-    def _apply(
-        self,
-        chats: list[list[dict[str, Any]]],
-        tools: list[dict[str, Any]] | None = None,
-        *,
-        prompt: bool = False,
-    ) -> list[str]:
+    def _rendered(
+        self, chat: list[dict[str, Any]], tools: list[dict[str, Any]] | None, places: Sequence[int]
+    ) -> tuple[list[str], list[str]]:
+        """For each place the prompt before it, and all up to the message that stands there."""
         try:
-            return [self._written(chat, tools, prompt=prompt) for chat in chats]
+            return self._writer.turns(chat, tools, places)
         except Exception as error:  # a template raises whatever it likes
             raise RenderError(f"the chat template refuses the conversation: {error}") from error
 
@@ -185,7 +182,7 @@ class ChatTemplate:
         """
         try:
             anchored = {"role": "assistant", "content": _ANCHOR}
-            (other,) = self._apply([[*chat.messages[:index], anchored]], chat.tools)
+            (_, (other,)) = self._rendered([*chat.messages[:index], anchored], chat.tools, [index])
         except RenderError:
             other = ""
         before, anchor, _ = other.partition(_ANCHOR)
