@@ -297,6 +297,7 @@ class _Watcher(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
+        control.should_log |= state.global_step >= state.max_steps  # the last step too
         self._progress.advance(state.global_step, state.max_steps, self._latest)
 
     def on_log(

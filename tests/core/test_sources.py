@@ -689,7 +689,7 @@ def test_rows_that_datasets_streams(tmp_path, monkeypatch):
     ("name", "raw"),
     [
         ("a.jsonl", LINES * 50_000),
-        ("a.jsonl.gz", gzip.compress(LINES * 1000)),
+        ("a.jsonl.gz", gzip.compress(LINES * 1000, mtime=0)),
         ("a.json", ARRAY),
         ("broken.json", b'[{"a": [1,\n' + ARRAY * 30_000),
         ("a.csv", b"a,b\n1,2\n"),

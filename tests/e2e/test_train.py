@@ -178,7 +178,7 @@ def test_samples_that_are_dropped_do_not_count_towards_the_minimum(ftcore, tiny_
     done = ftcore(
         *("train", "--mode", "agent", "--data", "data.jsonl", "--base-model", tiny_model),
         *("--set", "dataset_requirements.min_samples=24", "--set", "max_seq_length=135"),
-        *("--max", "1000", "--output", "run"),
+        *("--set", "long_samples_limit=1", "--max", "1000", "--output", "run"),
         cwd=workspace,
     )
     assert done.returncode == 2, done.stderr
