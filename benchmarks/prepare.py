@@ -16,7 +16,6 @@ import os
 os.environ["TOKENIZERS_PARALLELISM"] = "false"  # one process, one core
 
 import argparse
-import resource
 import tempfile
 import threading
 import time
@@ -25,7 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from attrs import define
+from attrs import Factory, define
 from check import records
 
 from ftcore.base_models import load_tokenizer
@@ -45,10 +44,15 @@ class Measured:
     """What a step took."""
 
     seconds: float = 0.0
-    processor: float = 0.0
-    """Seconds of all processes together."""
+    processors: dict[int, float] = Factory(dict[int, float])
+    """Seconds of each process's time so far, by its id."""
     peak: int = 0
     """Bytes of all processes together."""
+
+    @property
+    def processor(self) -> float:
+        """Seconds of all processes together."""
+        return sum(self.processors.values())
 
 
 def main() -> None:
@@ -83,6 +87,7 @@ def run(path: Path, given: argparse.Namespace) -> None:
             tokenizer,
             max_seq_length=2048,
             long_samples="split",
+            control_tokens="refuse",
             eval_split=0.05,
             seed=0,
             workers=given.workers,
@@ -124,28 +129,33 @@ def seconds_alone(tokenizer: Any, examples: list[Any]) -> float:
 def measured() -> Iterator[Measured]:
     """Measures what is done inside."""
     step, done = Measured(), threading.Event()
-    watcher = threading.Thread(target=watch, args=(step, done))
+    before = {pid: processor_seconds(pid) for pid in family()}
+    watcher = threading.Thread(target=watch, args=(step, before, done))
+    began = time.monotonic()
     watcher.start()
-    began, before = time.monotonic(), processor_seconds()
     try:
         yield step
     finally:
         step.seconds = time.monotonic() - began
-        time.sleep(0.5)  # until ended processes are counted
-        step.processor = processor_seconds() - before
         done.set()
         watcher.join()
 
 
-def processor_seconds() -> float:
-    """Of this process and of those that it started and that have ended."""
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(one.ru_utime + one.ru_stime for one in used)
+def watch(step: Measured, before: dict[int, float], done: threading.Event) -> None:
+    while not done.wait(0.1):
+        pids = family()
+        step.peak = max(step.peak, sum(map(memory, pids)))
+        used = {pid: processor_seconds(pid) - before.get(pid, 0.0) for pid in pids}
+        step.processors |= {pid: seconds for pid, seconds in used.items() if seconds > 0}
 
 
-def watch(step: Measured, done: threading.Event) -> None:
-    while not done.wait(0.2):
-        step.peak = max(step.peak, sum(map(memory, family())))
+def processor_seconds(pid: int) -> float:
+    """Of a process, in its own code and in the system's for it; 0 if it has ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def family() -> list[int]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
+from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
 
@@ -21,6 +22,14 @@ R = TypeVar("R")
 
 AHEAD = 3
 """Tasks for each process that are waiting, being done or done before their turn."""
+
+IMPORTED = (
+    "ftcore.collect",
+    "ftcore.rendered",
+    "jsonschema",
+    "transformers.tokenization_utils_tokenizers",
+)
+"""What workers import."""
 
 PATIENCE = 5.0
 """Seconds that a process may take to end when it is told to."""
@@ -44,7 +53,7 @@ def in_order(
 ) -> Generator[R]:
     """What each task gives, in order.
 
-    With one worker everything is done here. More are processes that begin from nothing, so
+    With one worker everything is done here. More are processes that know nothing of this one, so
     ``open_work``, the tasks and the results must be picklable. When the generator is closed, or
     a task fails, all of them end at once.
 
@@ -56,7 +65,7 @@ def in_order(
         return
     pool = ProcessPoolExecutor(
         workers,
-        mp_context=multiprocessing.get_context("spawn"),
+        mp_context=_context(),
         initializer=_begin,
         initargs=(open_work,),
     )
@@ -75,6 +84,18 @@ def in_order(
         ) from error
     finally:
         _end(pool)
+
+
+def _context() -> BaseContext:
+    """A process that has imported what workers import is forked for each, where a system can.
+
+    Each worker by itself would take seconds and hundreds of megabytes for it.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(IMPORTED))
+    return context
 
 
 _work: Callable[[Any], Any]
