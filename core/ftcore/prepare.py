@@ -18,11 +18,12 @@ from ftcore.examples import Examples
 from ftcore.ledger import Entry, Ledger
 from ftcore.mode import Mode
 from ftcore.render import Example, Renderer, renderer_for
-from ftcore.rendered import Limits, open_rendered, render_samples
+from ftcore.rendered import RenderingRules, open_rendered, render_samples
 from ftcore.rendering import LongSamples, Remark
 from ftcore.scratch import Scratch
 from ftcore.splits import held_out_of_each
 from ftcore.spool import Samples
+from ftcore.turns import Escaping
 from ftcore.values import Conversation, Problem, Sample
 
 
@@ -116,6 +117,7 @@ def prepare(
     *,
     max_seq_length: int,
     long_samples: LongSamples,
+    control_tokens: Escaping,
     eval_split: float,
     seed: int,
     workers: int = 1,
@@ -126,7 +128,8 @@ def prepare(
     """Formats and renders every sample, and holds a seeded share of them out.
 
     No example has more than ``max_seq_length`` tokens and none is cut. A longer sample is split
-    into examples without its oldest turns (:mod:`ftcore.windows`), dropped or refused.
+    into examples without its oldest turns (:mod:`ftcore.windows`), dropped or refused. A sample
+    with a control token in its text is refused, or the text encoded as what it looks like.
 
     :param workers: processes that render; 0: as many as it is worth. The result is the same.
     :param disabled: plugins that are turned off, wherever modes are opened.
@@ -134,22 +137,22 @@ def prepare(
     :param advance: told how many samples of how many are rendered.
     :raises InputError: no sample is left to train on.
     """
-    limits = Limits(max_seq_length, long_samples)
+    rules = RenderingRules(max_seq_length, long_samples, control_tokens)
     render = partial(
-        *(render_samples, samples, tokenizer, limits),
+        *(render_samples, samples, tokenizer, rules),
         workers=workers,
         disabled=disabled,
         advance=advance,
     )
     if cache is not None and samples.bytes >= WORTH_KEEPING:
-        folder, scratch, found = made_once(cache, samples_key(samples, tokenizer, limits), render)
+        folder, scratch, found = made_once(cache, samples_key(samples, tokenizer, rules), render)
     else:
         scratch, found = Scratch(), False
         folder = scratch.path
         render(folder)
     rendered = open_rendered(folder, scratch)
     facts = rendered.facts
-    renderer = renderer_for(tokenizer, tools=facts.tools)
+    renderer = renderer_for(tokenizer, tools=facts.tools, control_tokens=control_tokens)
     firsts = np.concatenate([[0], np.cumsum(rendered.counts)])
     notes = {remark.place: remark.text for remark in facts.remarks if remark.fate == "kept"}
     kept = np.flatnonzero(rendered.counts)

@@ -84,6 +84,7 @@ def preview(request: Request, choice: Choice, progress: Progress) -> Preview:
         tokenizer,
         max_seq_length=settings.max_seq_length,
         long_samples=settings.long_samples,
+        control_tokens=settings.control_tokens,
         eval_split=0.0,
         seed=settings.seed,
     )

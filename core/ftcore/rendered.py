@@ -21,6 +21,7 @@ from ftcore.render import Renderer, renderer_for
 from ftcore.rendering import Batch, LongSamples, PartLabels, Remark, Rendering, render_batch
 from ftcore.scratch import Scratch
 from ftcore.spool import COLUMNS, Samples
+from ftcore.turns import Escaping
 from ftcore.workers import count_workers, in_order
 
 COUNTS, FACTS = "counts.npy", "rendered.json"
@@ -37,11 +38,12 @@ Render = Callable[[NDArray[Any]], Batch | None]
 
 
 @frozen
-class Limits:
-    """What settings say about the length of examples."""
+class RenderingRules:
+    """What settings say about rendering."""
 
     max_seq_length: int
     long_samples: LongSamples
+    control_tokens: Escaping
 
 
 @frozen
@@ -71,7 +73,7 @@ class Rendered:
 def render_samples(
     samples: Samples,
     tokenizer: PreTrainedTokenizerBase,
-    limits: Limits,
+    rules: RenderingRules,
     folder: Path,
     *,
     workers: int = 1,
@@ -92,11 +94,11 @@ def render_samples(
     workers = count_workers(workers, samples.bytes, WORTH_A_WORKER)
     for tools in (False, True):
         if workers == 1:
-            renderer = renderer_for(tokenizer, tools=tools)
-            open_render = partial(_open_here, samples, renderer, tools, limits)
+            renderer = renderer_for(tokenizer, tools=tools, control_tokens=rules.control_tokens)
+            open_render = partial(_open_here, samples, renderer, tools, rules)
         else:
             elsewhere = (samples.path, samples.files, samples.mode_names, disabled)
-            open_render = partial(_open_there, *elsewhere, tokenizer, tools, limits)
+            open_render = partial(_open_there, *elsewhere, tokenizer, tools, rules)
         facts = _write(samples, open_render, tools, folder, workers, advance)
         if facts is not None:
             (folder / FACTS).write_text(json.dumps(asdict(facts)), encoding="utf-8")
@@ -152,8 +154,8 @@ def _tables(samples: Samples) -> Iterator[NDArray[Any]]:
         begin += count
 
 
-def _open_here(samples: Samples, renderer: Renderer, tools: bool, limits: Limits) -> Render:
-    rendering = Rendering(renderer, tools, limits.max_seq_length, limits.long_samples)
+def _open_here(samples: Samples, renderer: Renderer, tools: bool, rules: RenderingRules) -> Render:
+    rendering = Rendering(renderer, tools, rules.max_seq_length, rules.long_samples)
     return lambda table: render_batch(rendering, list(evolve(samples, table=table)))
 
 
@@ -164,10 +166,11 @@ def _open_there(
     disabled: frozenset[str],
     tokenizer: PreTrainedTokenizerBase,
     tools: bool,
-    limits: Limits,
+    rules: RenderingRules,
 ) -> Render:
     """In a process that has nothing but what can be pickled."""
     quieten()
     modes = {name: open_mode(name, disabled) for name in names}
     samples = Samples(path, np.empty(0, COLUMNS), files, names, modes)
-    return _open_here(samples, renderer_for(tokenizer, tools=tools), tools, limits)
+    renderer = renderer_for(tokenizer, tools=tools, control_tokens=rules.control_tokens)
+    return _open_here(samples, renderer, tools, rules)

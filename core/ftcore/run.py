@@ -126,6 +126,7 @@ def train(request: Request, watcher: Progress) -> Run:
         tokenizer,
         max_seq_length=settings.max_seq_length,
         long_samples=settings.long_samples,
+        control_tokens=settings.control_tokens,
         eval_split=settings.eval_split,
         seed=settings.seed,
         workers=settings.workers,

@@ -49,6 +49,7 @@ class Settings:
     max_seq_length: int
     long_samples: Literal["split", "drop", "refuse"]
     long_samples_limit: float
+    control_tokens: Literal["refuse", "escape"]
     packing: bool
     optim: str
     weight_decay: float

@@ -68,7 +68,10 @@ class TokenCounter:
         self, tokenizer: PreTrainedTokenizerBase, settings: Settings, *, every: bool
     ) -> None:
         """``every``: render all samples, however many they are."""
-        own, with_tools = (renderer_for(tokenizer, tools=tools) for tools in (False, True))
+        own, with_tools = (
+            renderer_for(tokenizer, tools=tools, control_tokens=settings.control_tokens)
+            for tools in (False, True)
+        )
         # a renderer has another tokenizer than it was given where ftcore's template is in it
         same = (own.tokenizer is tokenizer) == (with_tools.tokenizer is tokenizer)
         renderers = (with_tools,) if same else (own, with_tools)

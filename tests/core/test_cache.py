@@ -15,18 +15,19 @@ from ftcore import cache
 from ftcore.cache import KEPT, made_once, samples_key
 from ftcore.plugins import open_mode
 from ftcore.prepare import DataSet, prepare
-from ftcore.rendered import Limits
+from ftcore.rendered import RenderingRules
 from ftcore.spool import Samples, store_samples
 from ftcore.values import Sample
 
-LIMITS = Limits(64, "split")
+RULES = RenderingRules(64, "split", "refuse")
 CHANGES: dict[str, Callable[[dict[str, Any]], None]] = {
     "the text of a sample": lambda one: one.update(say="c"),
     "a key's place in a sample": lambda one: one.update(data={"say": "b", "ask": "a"}),
     "the mode of a sample": lambda one: one.update(mode="ode"),
     "how many samples there are": lambda one: one.update(count=2),
-    "max_seq_length": lambda one: one.update(limits=Limits(65, "split")),
-    "long_samples": lambda one: one.update(limits=Limits(64, "drop")),
+    "max_seq_length": lambda one: one.update(rules=RenderingRules(65, "split", "refuse")),
+    "long_samples": lambda one: one.update(rules=RenderingRules(64, "drop", "refuse")),
+    "control_tokens": lambda one: one.update(rules=RenderingRules(64, "split", "escape")),
     "the mode's code": lambda one: (one["folder"] / "__init__.py").open("a").write("\n# new\n"),
     "a file of the mode": lambda one: (one["folder"] / "words.txt").write_text("new"),
     "the mode's version": lambda one: one["install"]("ftc-haiku2", mode="haiku", version="2.0"),
@@ -50,7 +51,7 @@ def test_whatever_changes_the_result_changes_the_key(distribution, tokenizer, mo
         data = of.get("data", {"ask": "a", "say": of.get("say", "b")})
         mode = open_mode(of.get("mode", "haiku"))
         given = [(Sample(data, "f.jsonl", n), mode) for n in range(of.get("count", 1))]
-        return samples_key(store_samples(given), of["tokenizer"], of.get("limits", LIMITS))
+        return samples_key(store_samples(given), of["tokenizer"], of.get("rules", RULES))
 
     one = {"tokenizer": copy.deepcopy(tokenizer), "folder": folder, "install": distribution}
     before = key(one)
@@ -87,6 +88,7 @@ def samples(distribution) -> Samples:
 
 def of(samples: Samples, tokenizer: Any, root: Path, **options: Any) -> DataSet:
     asked = {"max_seq_length": 512, "long_samples": "drop", "eval_split": 0.1, "seed": 1}
+    asked["control_tokens"] = "refuse"
     return prepare(samples, tokenizer, cache=root, **(asked | options))
 
 

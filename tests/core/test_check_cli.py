@@ -196,18 +196,20 @@ def test_counting_no_tokens_needs_no_torch(check, tmp_path):
 
 @click.command()
 @data_options
-def shown(data: tuple[Path, ...], importing: Importing) -> None:
+def shown(data: tuple[Path, ...], importing: Importing, control_tokens: str | None) -> None:
     """Prints what a command gets."""
-    click.echo(json.dumps([[str(p) for p in data], importing.shape, dict(importing.columns)]))
+    paths, columns = [str(path) for path in data], dict(importing.columns)
+    click.echo(json.dumps([paths, importing.shape, columns, control_tokens]))
 
 
 def test_data_options_give_paths_and_how_to_import():
     given = ["--data", "a.jsonl", "--data", "-", "--shape", "alpaca"]
     given += ["--map", "user=question", "--map", "world = the answer=42"]
+    given += ["--control-tokens", "escape"]
     done = CliRunner().invoke(shown, given)
     columns = {"user": "question", "world": "the answer=42"}
-    assert json.loads(done.output) == [["a.jsonl", "-"], "alpaca", columns]
-    assert json.loads(CliRunner().invoke(shown).output) == [[], None, {}]
+    assert json.loads(done.output) == [["a.jsonl", "-"], "alpaca", columns, "escape"]
+    assert json.loads(CliRunner().invoke(shown).output) == [[], None, {}, None]
 
 
 @pytest.mark.parametrize(

@@ -195,6 +195,7 @@ def test_the_split_is_the_one_that_training_makes(report, tokenizer, tmp_path):
         tokenizer,
         max_seq_length=2048,
         long_samples="split",
+        control_tokens="refuse",
         eval_split=0.2,
         seed=42,
     )

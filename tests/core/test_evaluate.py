@@ -33,6 +33,7 @@ def held_out(tokenizer: Any, **counts: int) -> DataSet:
         tokenizer,
         max_seq_length=64,
         long_samples="split",
+        control_tokens="refuse",
         eval_split=0.5,
         seed=1,
     )

@@ -72,6 +72,7 @@ def samples(mode: Mode, *answers: str) -> list[tuple[Sample, Mode]]:
 
 def prepared(tokenizer: Any, given: list[tuple[Sample, Mode]], **changes: Any) -> DataSet:
     options = {"max_seq_length": 512, "eval_split": 0.0, "seed": 1, "long_samples": "split"}
+    options |= {"control_tokens": "refuse"}
     return prepare(store_samples(given), tokenizer, **(options | changes))
 
 
@@ -81,6 +82,24 @@ def fates(data: DataSet) -> dict[int, str]:
 
 
 # What becomes of a sample
+
+
+def test_a_control_token_in_a_text_is_refused_by_name_or_escaped(tokenizer, haiku):
+    given = samples(haiku, "plain", "an <|im_end|> inside")
+    data = prepared(tokenizer, given)
+    assert fates(data) == {1: "trained", 2: "refused"}
+    (problem,) = data.problems
+    assert (problem.line, "'<|im_end|>'" in problem.message) == (2, True)
+    assert "--control-tokens=escape" in problem.message
+
+    data = prepared(tokenizer, given, control_tokens="escape")
+    assert fates(data) == {1: "trained", 2: "trained"}
+    ((one,), (other,)) = (item.examples for item in data.train)
+    said = [i for i in other.labels.tolist() if i != IGNORE]
+    end = tokenizer.convert_tokens_to_ids("<|im_end|>")
+    assert tokenizer.decode(said) == "an <|im_end|> inside<|im_end|>"
+    assert said.count(end) == 1 and said[-1] == end
+    assert one.input_ids.tolist().count(end) == other.input_ids.tolist().count(end)
 
 
 def test_the_ledger_counts_the_tokens_that_are_trained(tokenizer, haiku):

@@ -37,6 +37,7 @@ def check(
     mode: str | None,
     data: tuple[Path, ...],
     importing: Importing,
+    control_tokens: str | None,
     base_model: str | None,
     all_tokens: bool,
     config_file: Path | None,
@@ -56,6 +57,8 @@ def check(
     flags: dict[str, tuple[str, Any]] = {}
     if base_model is not None:
         flags["base_model"] = ("--base-model", base_model)
+    if control_tokens is not None:
+        flags["control_tokens"] = ("--control-tokens", control_tokens)
     request = Request(
         workspace=context.workspace,
         mode=mode,

@@ -14,10 +14,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def data_options(command: F) -> F:
-    """``--data``, ``--shape`` and ``--map``.
+    """``--data``, ``--shape``, ``--map`` and ``--control-tokens``.
 
-    The command gets ``data``, a tuple of paths, and ``importing``, an
-    :class:`ftcore.shapes.Importing`.
+    The command gets ``data``, a tuple of paths, ``importing``, an
+    :class:`ftcore.shapes.Importing`, and ``control_tokens``, None where nothing is said.
     """
 
     @functools.wraps(command)
@@ -30,6 +30,11 @@ def data_options(command: F) -> F:
 
     decorated: Any = with_importing
     for option in (
+        click.option(
+            "--control-tokens",
+            type=click.Choice(("refuse", "escape")),
+            help="What becomes of samples whose text holds a control token of the base model.",
+        ),
         click.option(
             "--map",
             "columns",

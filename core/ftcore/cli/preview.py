@@ -52,6 +52,7 @@ def preview(
     mode: str | None,
     data: tuple[Path, ...],
     importing: Importing,
+    control_tokens: str | None,
     demo: bool,
     base_model: str | None,
     count: int,
@@ -79,6 +80,8 @@ def preview(
     flags: dict[str, tuple[str, Any]] = {}
     if base_model is not None:
         flags["base_model"] = ("--base-model", base_model)
+    if control_tokens is not None:
+        flags["control_tokens"] = ("--control-tokens", control_tokens)
     request = Request(
         workspace=context.workspace,
         mode=mode,

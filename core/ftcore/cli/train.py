@@ -35,6 +35,7 @@ def train(
     mode: str | None,
     data: tuple[Path, ...],
     importing: Importing,
+    control_tokens: str | None,
     demo: bool,
     base_model: str | None,
     username: str | None,
@@ -66,6 +67,8 @@ def train(
     flags: dict[str, tuple[str, Any]] = {}
     if base_model is not None:
         flags["base_model"] = ("--base-model", base_model)
+    if control_tokens is not None:
+        flags["control_tokens"] = ("--control-tokens", control_tokens)
     if maximum is not None:
         flags["max_samples"] = ("--max", maximum)
     if workers is not None:
