@@ -14,6 +14,7 @@ import numpy as np
 from attrs import evolve, field, frozen
 from numpy.typing import NDArray
 
+from ftcore.errors import FtcoreError
 from ftcore.render import IGNORE, Example
 from ftcore.scratch import Scratch
 
@@ -74,14 +75,22 @@ class ExampleWriter:
     def add(
         self, ids: NDArray[np.int32], parts: NDArray[np.int16], lengths: NDArray[np.int64]
     ) -> None:
-        """Adds the examples that lie end to end in ``ids`` and ``parts``. None is empty."""
+        """Adds the examples that lie end to end in ``ids`` and ``parts``.
+
+        :raises FtcoreError: one of them has no trained token.
+        """
         if not len(lengths):
             return
         self._ids.write(ids.tobytes())
         self._parts.write(parts.tobytes())
         self._lengths.append(lengths)
-        trained = (parts >= 0).astype(np.int64)
-        self._trained.append(np.add.reduceat(trained, np.cumsum(lengths) - lengths))
+        trained = np.add.reduceat((parts >= 0).astype(np.int64), np.cumsum(lengths) - lengths)
+        if not trained.all():
+            raise FtcoreError(
+                "an example has no token to train on, so its loss would tell of nothing",
+                "this is a fault of ftcore: please report it with the sample's line",
+            )
+        self._trained.append(trained)
 
     def finish(self) -> None:
         """Completes the folder; :func:`open_examples` reads it."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -111,10 +111,9 @@ def train_model(
     # nothing is padded, so it does not matter with what; TRL takes no other collator at once
     trainer.data_collator = PartsCollator(pad_token_id=0, padding_free=True)
     trainer.measure = evaluate
-    trainer.watch_parts(part_labels)
     trainer.remove_callback(PrinterCallback)
     started = time.monotonic()
-    with trainer.packed_attention():
+    with trainer.packed_attention(), trainer.loss_by_part(part_labels):
         trainer.train()
     seconds = time.monotonic() - started
     trained = trainer.model
@@ -207,7 +206,8 @@ class _Trainer(SFTTrainer):
     tokens = 0
     trained_tokens: int | torch.Tensor = 0
 
-    def watch_parts(self, labels: Sequence[str]) -> None:
+    @contextmanager
+    def loss_by_part(self, labels: Sequence[str]) -> Iterator[None]:
         """Adds the loss of each part to the log, out of what TRL computes anyway."""
         trainer: Any = self
         self._labels = tuple(labels)
@@ -217,7 +217,8 @@ class _Trainer(SFTTrainer):
         def keep(_: object, __: object, output: Any) -> None:
             self._seen = output
 
-        trainer.model.register_forward_hook(keep)
+        with trainer.model.register_forward_hook(keep):
+            yield
 
     def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         # of a token and the label that it predicts, the label's part counts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -104,6 +105,7 @@ _work: Callable[[Any], Any]
 
 def _begin(open_work: Callable[[], Callable[[Any], Any]]) -> None:
     global _work  # a pool hands nothing else to its tasks
+    gc.freeze()  # what was imported before the fork stays shared memory
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; the parent ends the others
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # one process, one core

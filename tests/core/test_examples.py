@@ -7,9 +7,11 @@ import json
 import pickle
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ftcore.errors import FtcoreError
 from ftcore.examples import store_examples
 from ftcore.plugins import open_mode
 from ftcore.render import IGNORE, Example
@@ -19,7 +21,7 @@ from ftcore.values import Sample
 
 TOKENS = st.lists(
     st.tuples(st.integers(0, 2**31 - 1), st.integers(-1, 2**15 - 1)), min_size=1, max_size=20
-)
+).filter(lambda tokens: any(part >= 0 for _, part in tokens))
 
 
 def example_of(tokens: list[tuple[int, int]]) -> Example:
@@ -44,6 +46,14 @@ def test_examples_come_back_as_they_were(given_tokens, random):
     taken = stored.take(np.array(order, np.int64))
     assert list(map(plain, taken)) == [plain(examples[index]) for index in order]
     assert list(map(plain, stored[1:3])) == list(map(plain, examples[1:3]))
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_an_example_with_nothing_to_train_on_is_an_error(place):
+    tokens = [[(7, 1), (8, -1)]] * 3
+    tokens[place] = [(7, -1), (8, -1)]
+    with pytest.raises(FtcoreError, match="no token to train on"):
+        store_examples(map(example_of, tokens))
 
 
 def test_a_copy_for_another_process_holds_no_tokens():

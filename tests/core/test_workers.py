@@ -203,7 +203,8 @@ def test_a_process_that_is_killed_is_told_and_not_waited_for(start):
 
 
 PROGRAM = """
-import os, sys, time
+import os, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored
 from functools import partial
 from ftcore.workers import in_order
 def open_work():
