@@ -115,7 +115,7 @@ def run(path: Path, given: argparse.Namespace) -> None:
 
 
 def seconds_alone(tokenizer: Any, examples: list[Any]) -> float:
-    """Seconds of the processor in which the tokenizer encodes the text of examples; the mean of 3."""
+    """Seconds of the processor for the tokenizer to encode the text of examples; mean of 3."""
     texts = [tokenizer.decode(example.input_ids) for example in examples]
     taken: list[float] = []
     for _ in range(3):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -207,7 +207,7 @@ class _Trainer(SFTTrainer):
     trained_tokens: int | torch.Tensor = 0
 
     @contextmanager
-    def loss_by_part(self, labels: Sequence[str]) -> Iterator[None]:
+    def loss_by_part(self, labels: Sequence[str]) -> Generator[None]:
         """Adds the loss of each part to the log, out of what TRL computes anyway."""
         trainer: Any = self
         self._labels = tuple(labels)
