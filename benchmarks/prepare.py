@@ -177,7 +177,7 @@ def memory(pid: int) -> int:
     except OSError:
         return 0
     values = {line.split()[0]: int(line.split()[1]) for line in lines if line.endswith("kB")}
-    return 1024 * values["Pss:"]
+    return 1024 * values.get("Pss:", 0)  # nothing of one that has just ended
 
 
 if __name__ == "__main__":

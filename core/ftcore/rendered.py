@@ -30,8 +30,8 @@ BATCH = 256
 """Samples that are rendered at once, or fewer where they are long."""
 BATCH_BYTES = 2**20
 
-WORTH_A_WORKER = 64 * 2**20
-"""Bytes of samples for which it is worth starting one more process, which takes some seconds."""
+WORTH_A_WORKER = 16 * 2**20
+"""Bytes of samples for which it is worth starting one more process: some ten seconds of work."""
 
 Render = Callable[[NDArray[Any]], Batch | None]
 """Renders the samples of a part of their table."""
