@@ -111,6 +111,8 @@ def _tokenizer_state(tokenizer: Any) -> Iterator[object]:
     yield type(tokenizer).__qualname__
     yield tokenizer.backend_tokenizer.to_str()
     yield tokenizer.chat_template
+    if "strftime_now" in str(tokenizer.chat_template):  # it writes the date into prompts
+        yield time.strftime("%Y-%m-%d")
     yield {name: str(value) for name, value in tokenizer.special_tokens_map.items()}
 
 

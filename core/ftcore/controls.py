@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from attrs import frozen
@@ -30,6 +30,8 @@ class ControlTokens:
     ids: Mapping[str, int]
     pattern: re.Pattern[str]
     """Finds each, the longer one where two begin."""
+    in_json: re.Pattern[str]
+    """Finds each as JSON writes it, and now and then what is none."""
 
     def closing(self, mark: str = "") -> re.Pattern[str]:
         """Finds those that end a text, perhaps with white space between, and carry no mark."""
@@ -45,9 +47,11 @@ class ControlTokens:
         ) or (tools is not None and self.in_value(tools) is not None)
 
     def in_value(self, value: object) -> str | None:
-        """The first control token in the texts of a JSON value."""
-        found = self.pattern.search(json.dumps(value, ensure_ascii=False))
-        return found.group() if found else None
+        """The first control token in the texts of a JSON value, its keys included."""
+        if not self.in_json.search(json.dumps(value, ensure_ascii=False)):  # much the quickest
+            return None
+        found = (self.pattern.search(text) for text in _texts(value))
+        return next((match.group() for match in found if match), None)
 
     def mark(
         self, messages: list[dict[str, Any]], tools: list[dict[str, Any]] | None
@@ -70,8 +74,8 @@ def control_tokens(ids: Mapping[str, int]) -> ControlTokens:
     :param ids: the control tokens of a vocabulary with their ids.
     """
     longest_first = sorted(ids, key=len, reverse=True)
-    one = "|".join(map(re.escape, longest_first)) or "(?!)"  # which matches nowhere
-    return ControlTokens(ids, re.compile(one))
+    written = [json.dumps(token, ensure_ascii=False)[1:-1] for token in longest_first]
+    return ControlTokens(ids, _any_of(longest_first), _any_of(written))
 
 
 def unmarked(text: str, mark: str) -> tuple[str, tuple[int, ...]]:
@@ -83,6 +87,22 @@ def unmarked(text: str, mark: str) -> tuple[str, tuple[int, ...]]:
     for piece in pieces[:-1]:
         places.append((places[-1] if places else 0) + len(piece))
     return "".join(pieces), tuple(places)
+
+
+def _any_of(texts: Iterable[str]) -> re.Pattern[str]:
+    return re.compile("|".join(map(re.escape, texts)) or "(?!)")  # which matches nowhere
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, item in cast("Mapping[object, object]", value).items():
+            yield from _texts(key)
+            yield from _texts(item)
+    elif isinstance(value, (list, tuple)):
+        for item in cast("Sequence[object]", value):
+            yield from _texts(item)
 
 
 def _map_texts(value: Any, change: Callable[[str], str]) -> Any:

@@ -109,10 +109,16 @@ class ExampleWriter:
 
 
 def open_examples(folder: Path, scratch: Scratch | None = None) -> Examples:
-    """The examples that an :class:`ExampleWriter` wrote into a folder."""
+    """The examples that an :class:`ExampleWriter` wrote into a folder.
+
+    :raises FtcoreError: its files do not fit together.
+    """
     with np.load(folder / TABLE, allow_pickle=False) as table:
         lengths, trained = table["lengths"], table["trained"]
-    return _opened(folder, np.cumsum(lengths) - lengths, lengths, trained, scratch)
+    found = _opened(folder, np.cumsum(lengths) - lengths, lengths, trained, scratch)
+    if not len(found.ids) == len(found.parts) == lengths.sum():
+        raise FtcoreError(f"{folder}: the examples kept there are damaged", "delete the folder")
+    return found
 
 
 def store_examples(examples: Iterable[Example]) -> Examples:

@@ -18,6 +18,9 @@ from ftcore.windows import windows
 LongSamples = Literal["split", "drop", "refuse"]
 Fate = Literal["kept", "dropped", "refused"]
 
+LONGER = "shorten it, or --set max_seq_length=N; --set long_samples=split leaves old turns out"
+"""How to mend a sample that is too long."""
+
 
 @frozen
 class Rendering:
@@ -38,6 +41,8 @@ class Remark:
     """Of the sample in its batch."""
     fate: Fate
     text: str
+    hint: str = ""
+    """How to mend what is refused."""
 
 
 @frozen(eq=False)
@@ -64,6 +69,7 @@ class _Outcome:
     examples: tuple[Example, ...]
     fate: Fate = "kept"
     said: str = ""
+    hint: str = ""
     long: bool = False
 
 
@@ -90,7 +96,7 @@ def render_batch(rendering: Rendering, samples: Sequence[tuple[Sample, Mode]]) -
         np.array([len(example.input_ids) for example in examples], np.int64),
         np.array([len(outcome.examples) for outcome in outcomes], np.int64),
         labels,
-        tuple(Remark(i, o.fate, o.said) for i, o in enumerate(outcomes) if o.said),
+        tuple(Remark(i, o.fate, o.said, o.hint) for i, o in enumerate(outcomes) if o.said),
         sum(outcome.long for outcome in outcomes),
     )
 
@@ -121,19 +127,19 @@ def _fitted(
 ) -> _Outcome:
     """The examples of a conversation, or of windows of it, none longer than allowed."""
     if isinstance(found, RenderError):
-        return _Outcome((), "refused", str(found))
+        return _Outcome((), "refused", str(found), found.hint)
     length, most = max(len(example.input_ids) for example in found), rendering.max_seq_length
     if length <= most:
         return _Outcome(found)
     reason = f"{length} tokens, max_seq_length is {most}"
     if rendering.long_samples == "refuse":
-        return _Outcome((), "refused", f"the sample is too long: {reason}", long=True)
+        return _Outcome((), "refused", f"the sample is too long: {reason}", LONGER, long=True)
     parts, lost = ((), 0)
     if rendering.long_samples == "split":
         try:
             parts, lost = windows(conversation, partial(_fitting, rendering.renderer, most))
         except RenderError as error:
-            return _Outcome((), "refused", str(error), long=True)
+            return _Outcome((), "refused", str(error), error.hint, long=True)
     if not parts:
         return _Outcome((), "dropped", reason, long=True)
     examples = tuple(example for part in parts for example in part)

@@ -119,10 +119,10 @@ def _knows_no_message(tree: nodes.Template, after: list[nodes.Node]) -> bool:
 
 
 def _outside_loops(node: nodes.Node) -> Iterator[nodes.Node]:
-    """A node and what it holds, without the bodies of loops, which have a variable of their own."""
+    """A node and what it holds, without the bodies of loops, where ``loop`` is another one."""
     yield node
     for name in node.fields:
-        if isinstance(node, nodes.For) and name in ("body", "else_"):
+        if isinstance(node, nodes.For) and name == "body":
             continue
         value: object = getattr(node, name)
         for child in value if isinstance(value, list) else [value]:  # pyright: ignore

@@ -17,6 +17,7 @@ from ftcore.data_report import LongSample
 from ftcore.faults import FaultCollector, Faults
 from ftcore.mode import Mode
 from ftcore.render import Example, Renderer, RenderError, renderer_for
+from ftcore.rendering import LONGER
 from ftcore.settings import Settings
 from ftcore.values import Problem, Sample
 
@@ -139,7 +140,7 @@ class _Track:
             examples = self.renderer.examples(conversation)
             self._count(examples, sample, number, index, rank)
         except RenderError as error:
-            self.faults.add([Problem(str(error), file=sample.file, line=sample.line)])
+            self.faults.add([Problem(str(error), "", error.hint, sample.file, sample.line)])
             self.refused_by_mode[number] += 1
             self.unusable.append(index)
         return bool(conversation.tools) or any(m.tool_calls for m in conversation.messages)
@@ -152,7 +153,8 @@ class _Track:
             if self.long_samples == "refuse":
                 raise RenderError(
                     f"the sample is too long: {max(lengths)} tokens, max_seq_length is "
-                    f"{self.max_seq_length}"
+                    f"{self.max_seq_length}",
+                    LONGER,
                 )
             if self.long_samples == "drop":
                 self.unusable.append(index)

@@ -23,7 +23,7 @@ from ftcore.values import Conversation, Message, Part, ToolCall
 
 Escaping = Literal["refuse", "escape"]
 
-_OR_ESCAPE = "Mend the text, or encode it as plain characters: --control-tokens=escape"
+_OR_ESCAPE = "mend the text, or encode it as plain characters: --control-tokens=escape"
 
 _NINE = re.compile(r"[a-zA-Z0-9]{9}")
 _ANCHOR = "zqanchorqz"
@@ -45,7 +45,11 @@ class Turn:
 
 
 class RenderError(ValueError):
-    """A conversation cannot be rendered truthfully; the message says why."""
+    """A conversation cannot be rendered truthfully: the message says why, ``hint`` a mend."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 class ChatTemplate:
@@ -158,11 +162,12 @@ class ChatTemplate:
             if token := self._controls.in_value(message):
                 raise RenderError(
                     f"message {index} holds {token!r}, a control token of the base model; "
-                    f"as text it would end or open a turn. {_OR_ESCAPE}"
+                    "as text it would end or open a turn",
+                    _OR_ESCAPE,
                 )
         token = self._controls.in_value(tools)
         raise RenderError(
-            f"the tools hold {token!r}, a control token of the base model. {_OR_ESCAPE}"
+            f"the tools hold {token!r}, a control token of the base model", _OR_ESCAPE
         )
 
     def _rendered(

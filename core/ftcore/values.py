@@ -5,10 +5,10 @@ Everything here is plain Python: a mode's plugin can import this module without 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 Json = Mapping[str, Any]
 """A JSON object as ``json.loads`` gives it. Never changed in place."""
@@ -122,6 +122,24 @@ class Target:
     """A system message is rendered."""
     reasoning: bool
     """``Message.reasoning`` is rendered apart from the content."""
+
+
+SYSTEM = "system"
+"""The label of a system text, wherever it stands: it is kept when old turns are left out."""
+
+
+def with_system(messages: Sequence[Message], text: str, target: Target) -> tuple[Message, ...]:
+    """The messages after a system text: at the head of the first user's message, and an empty line
+    after it, where the chat template has no place for a system message.
+    """
+    if target.system:
+        return (Message("system", (Part(SYSTEM, text),)), *messages)
+    first = next((i for i, message in enumerate(messages) if message.role == "user"), None)
+    if first is None:
+        return tuple(messages)
+    rules = Part(SYSTEM, f"{text}\n\n")
+    headed = evolve(messages[first], content=(rules, *messages[first].content))
+    return (*messages[:first], headed, *messages[first + 1 :])
 
 
 @frozen

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import attrs
 
-from ftcore.values import Conversation, Message
+from ftcore.values import SYSTEM, Conversation, Message
 
 T = TypeVar("T")
 
@@ -74,6 +74,11 @@ def _window(
         _untrained(message) if index < first_trained else message
         for index, message in enumerate(messages[start : last + 1], start)
     )
+    # where the template has no system role, its text stands in the first of the user's messages
+    asked = next((i for i, message in enumerate(messages) if message.role == "user"), start)
+    rules = tuple(part for part in messages[asked].content if part.label == SYSTEM)
+    if rules and start > asked:
+        between = (attrs.evolve(between[0], content=(*rules, *between[0].content)), *between[1:])
     return attrs.evolve(conversation, messages=(*messages[:head], *between))
 
 

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import attrs
 
-from ftcore.values import Conversation, Json, Message, Part, Role, Target, ToolCall
+from ftcore.values import Conversation, Json, Message, Part, Role, Target, ToolCall, with_system
 from ftcore_agent.calls import read_arguments
 
 MARKERS = ("<tool_call>", "</tool_call>", "<think>", "</think>")
@@ -35,9 +35,12 @@ def format_sample(sample: Json, target: Target) -> Conversation:
         elif message.role == "tool":
             message = _name_result(message, pending)
         messages.append(message)
-    if not target.system:
-        messages = _without_system(messages)
-    return Conversation(tuple(messages), tuple(cast(Sequence[Json], sample.get("tools", ()))))
+    system = "".join(message.text for message in messages if message.role == "system")
+    others = [message for message in messages if message.role != "system"]
+    return Conversation(
+        with_system(others, system, target) if system else tuple(others),
+        tuple(cast(Sequence[Json], sample.get("tools", ()))),
+    )
 
 
 def _message(data: Json, target: Target) -> Message:
@@ -75,13 +78,3 @@ def _name_result(message: Message, pending: list[ToolCall]) -> Message:
         if message.tool_call_id in (None, call.id):
             return attrs.evolve(message, name=message.name or call.name, tool_call_id=call.id)
     return message
-
-
-def _without_system(messages: list[Message]) -> list[Message]:
-    system = [part for m in messages if m.role == "system" for part in m.content]
-    kept = [message for message in messages if message.role != "system"]
-    first = next((i for i, message in enumerate(kept) if message.role == "user"), None)
-    if system and first is not None:
-        rules = Part("prose", "".join(part.text for part in system) + "\n\n")
-        kept[first] = attrs.evolve(kept[first], content=(rules, *kept[first].content))
-    return kept

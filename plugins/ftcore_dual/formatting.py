@@ -11,9 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
-import attrs
-
-from ftcore.values import Conversation, Json, Message, Part, Target
+from ftcore.values import Conversation, Json, Message, Part, Target, with_system
 
 TAGS = ("thought", "world")
 MARKERS = ("<thought>", "</thought>", "<world>", "</world>")
@@ -36,12 +34,9 @@ def format_sample(sample: Json, target: Target) -> Conversation:
     for turn in (*cast(Sequence[Json], sample.get("history", ())), sample):
         messages += [Message("user", (Part("prose", turn["user"]),)), _reply(turn)]
     system = sample.get("system")
-    if system is not None and target.system:
-        messages.insert(0, Message("system", (Part("prose", system),)))
-    elif system is not None:
-        rules = Part("prose", f"{system}\n\n")
-        messages[0] = attrs.evolve(messages[0], content=(rules, *messages[0].content))
-    return Conversation(tuple(messages))
+    if system is None:
+        return Conversation(tuple(messages))
+    return Conversation(with_system(messages, system, target))
 
 
 def is_inverted(sample: Json) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import cast
 
-from ftcore.values import Conversation, Json, Message, Part, Role, Target
+from ftcore.values import Conversation, Json, Message, Part, Role, Target, with_system
 
 MARKERS = ("<user>", "</user>", "<assistant>", "</assistant>")
 """Structure that older collections of this mode wrote as text. Roles belong to the template."""
@@ -31,17 +31,10 @@ def format_sample(sample: Json, target: Target) -> Conversation:
         if role == "system":
             system = text
             continue
-        parts = (Part("prose", text),)
-        if role == "user" and not asked:
-            asked = True
-            if system and not target.system:
-                parts = (Part("prose", f"{system}\n\n"), *parts)
-        elif role == "assistant" and asked:
-            parts = (Part("reply", text),)
-        messages.append(Message(role, parts, trained=role == "assistant" and asked))
-    if system and target.system:
-        messages.insert(0, Message("system", (Part("prose", system),)))
-    return Conversation(tuple(messages))
+        asked = asked or role == "user"
+        said = role == "assistant" and asked
+        messages.append(Message(role, (Part("reply" if said else "prose", text),), trained=said))
+    return Conversation(with_system(messages, system, target) if system else tuple(messages))
 
 
 def _turns(messages: Sequence[Json]) -> Iterator[tuple[Role, str]]:

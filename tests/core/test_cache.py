@@ -63,6 +63,19 @@ def test_whatever_changes_the_result_changes_the_key(distribution, tokenizer, mo
     assert (key(one) == before) == (change == "nothing")
 
 
+def test_a_template_that_writes_the_date_is_rendered_anew_each_day(
+    distribution, tokenizer, monkeypatch
+):
+    distribution("ftc-haiku", mode="haiku")
+    samples = store_samples([(Sample({"ask": "a", "say": "b"}, "f", 1), open_mode("haiku"))])
+    dated = copy.deepcopy(tokenizer)
+    dated.chat_template = "{{ strftime_now('%d %b %Y') }}" + str(tokenizer.chat_template)
+    today = [samples_key(samples, one, RULES) for one in (tokenizer, dated)]
+    monkeypatch.setattr("ftcore.cache.time.strftime", lambda _: "2030-01-02")
+    assert samples_key(samples, tokenizer, RULES) == today[0]
+    assert samples_key(samples, dated, RULES) != today[1]
+
+
 def test_the_code_of_ftcore_counts(tmp_path, monkeypatch):
     """An upgrade changes the version; whoever works on ftcore changes files."""
     (tmp_path / "somecode").mkdir()

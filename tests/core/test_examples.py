@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ftcore.errors import FtcoreError
-from ftcore.examples import store_examples
+from ftcore.examples import ExampleWriter, open_examples, store_examples
 from ftcore.plugins import open_mode
 from ftcore.render import IGNORE, Example
 from ftcore.rows import make_rows
@@ -54,6 +54,18 @@ def test_an_example_with_nothing_to_train_on_is_an_error(place):
     tokens[place] = [(7, -1), (8, -1)]
     with pytest.raises(FtcoreError, match="no token to train on"):
         store_examples(map(example_of, tokens))
+
+
+@pytest.mark.parametrize("name", ["ids.int32", "parts.int16"])
+def test_files_that_were_cut_are_not_read(name, tmp_path):
+    writer = ExampleWriter(tmp_path)
+    one = example_of([(7, 1)] * 100)
+    writer.add(one.input_ids, one.parts, np.array([100]))
+    writer.finish()
+    assert plain(open_examples(tmp_path)[0]) == plain(one)
+    (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:-40])
+    with pytest.raises(FtcoreError, match="damaged"):
+        open_examples(tmp_path)
 
 
 def test_a_copy_for_another_process_holds_no_tokens():

@@ -89,6 +89,10 @@ STEPWISE = {
 }
 OTHERS = {
     "last": for_all("{{ loop.last }}" + BODY) + END,
+    "last in an inner loop's else": for_all(
+        BODY + "{% for t in m.tool_calls or [] %}{% else %}{{ loop.last }}{% endfor %}"
+    )
+    + END,
     "next": for_all("{{ loop.nextitem.role }}" + BODY) + END,
     "length": "{{ messages | length }}" + for_all() + END,
     "last message": for_all("{{ messages[-1].role }}" + BODY) + END,

@@ -90,7 +90,7 @@ def test_a_control_token_in_a_text_is_refused_by_name_or_escaped(tokenizer, haik
     assert fates(data) == {1: "trained", 2: "refused"}
     (problem,) = data.problems
     assert (problem.line, "'<|im_end|>'" in problem.message) == (2, True)
-    assert "--control-tokens=escape" in problem.message
+    assert "--control-tokens=escape" in problem.hint
 
     data = prepared(tokenizer, given, control_tokens="escape")
     assert fates(data) == {1: "trained", 2: "trained"}

@@ -490,6 +490,24 @@ def test_every_control_token_of_the_vocabulary_is_refused(able):
             able.examples(talk(user(f"x{token}y"), says("z")))
 
 
+@pytest.mark.parametrize("token", ['<|"|>', "<|\\|>", "<|\n|>"])
+@pytest.mark.parametrize("place", PLACES)
+def test_a_control_token_that_json_writes_otherwise_is_found_too(able, place, token):
+    tokenizer = copy.deepcopy(able.tokenizer)
+    tokenizer.add_special_tokens({"additional_special_tokens": [token]})
+    index = tokenizer.convert_tokens_to_ids(token)
+    given = talk(*places(token)[place])
+    with pytest.raises(RenderError, match=r"holds '<\|.*a control token") as caught:
+        Renderer(tokenizer).examples(given)
+    assert "--control-tokens=escape" in caught.value.hint
+    (found,) = Renderer(tokenizer, control_tokens="escape").examples_many([given])
+    if place == "name of a tool":  # written as JSON it is no name that is called
+        assert isinstance(found, RenderError)
+    else:
+        assert not isinstance(found, RenderError)
+        assert not any(index in example.input_ids for example in found)
+
+
 @pytest.mark.parametrize("place", PLACES)
 def test_an_escaped_control_token_is_text_wherever_it_stands(able, place):
     escaping = Renderer(able.tokenizer, control_tokens="escape")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftcore.values import Conversation, Message, Part
+from ftcore.values import Conversation, Message, Part, Target, with_system
 from ftcore.windows import windows
 
 TOOLS = ({"type": "function", "function": {"name": "f"}},)
@@ -48,6 +48,15 @@ def test_old_turns_go_and_system_and_tools_stay():
     assert shape(first) == [(5, False), (10, False), (20, True), (30, False), (40, True)]
     assert shape(second) == [(5, False), (30, False), (40, False), (50, False), (60, True)]
     assert first.tools == second.tools == TOOLS
+
+
+def test_the_system_text_stays_where_it_is_the_head_of_the_users_first_message():
+    without = Target(tools=True, system=False, reasoning=True)
+    asked = chat((10, 20), (30, 40), (50, 60)).messages
+    made, lost = windows(Conversation(with_system(asked, "rules", without)), fitting(190))
+    assert lost == 0
+    assert [window.messages[0].text for window in made] == [f"rules\n\n{'x' * n}" for n in (10, 30)]
+    assert all(window.messages[1].text.count("rules") == 0 for window in made)
 
 
 def test_a_turn_with_tool_results_goes_whole():
