@@ -12,7 +12,17 @@ from typing import Any, cast
 
 import attrs
 
-from ftcore.values import Conversation, Json, Message, Part, Role, Target, ToolCall, with_system
+from ftcore.values import (
+    SYSTEM,
+    Conversation,
+    Json,
+    Message,
+    Part,
+    Role,
+    Target,
+    ToolCall,
+    with_system,
+)
 from ftcore_agent.calls import read_arguments
 
 MARKERS = ("<tool_call>", "</tool_call>", "<think>", "</think>")
@@ -35,17 +45,16 @@ def format_sample(sample: Json, target: Target) -> Conversation:
         elif message.role == "tool":
             message = _name_result(message, pending)
         messages.append(message)
-    system = "".join(message.text for message in messages if message.role == "system")
-    others = [message for message in messages if message.role != "system"]
-    return Conversation(
-        with_system(others, system, target) if system else tuple(others),
-        tuple(cast(Sequence[Json], sample.get("tools", ()))),
-    )
+    if not target.system:
+        system = "".join(message.text for message in messages if message.role == "system")
+        messages = [message for message in messages if message.role != "system"]
+        messages = list(with_system(messages, system, target)) if system else messages
+    return Conversation(tuple(messages), tuple(cast(Sequence[Json], sample.get("tools", ()))))
 
 
 def _message(data: Json, target: Target) -> Message:
     role = cast(Role, data["role"])
-    label = "result" if role == "tool" else "prose"
+    label = {"tool": "result", "system": SYSTEM}.get(role, "prose")
     content = (Part(label, data["content"]),) if data.get("content") else ()
     thought = str(data.get("reasoning", ""))
     reasoning = (Part("reasoning", thought),) if thought.strip() else ()

@@ -96,3 +96,11 @@ def test_only_what_the_assistant_says_is_trained():
     conversation = format_sample(json.loads(source), ALL)
     assert [m.role for m in conversation.messages if m.trained] == ["assistant", "assistant"]
     assert {m.role for m in conversation.messages if not m.trained} == {"system", "user", "tool"}
+
+
+def test_an_empty_system_text_is_one_all_the_same():
+    """Some templates write a default of their own where there is no system message at all."""
+    able = Target(tools=True, system=True, reasoning=True)
+    asked = [{"role": "system", "content": ""}, {"role": "user", "content": "a"}]
+    made = format_sample({"messages": [*asked, {"role": "assistant", "content": "b"}]}, able)
+    assert [message.role for message in made.messages] == ["system", "user", "assistant"]
