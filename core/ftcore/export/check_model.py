@@ -43,8 +43,10 @@ KL_LIMITS = {"F32": 3e-5, "F16": 3e-5, "BF16": 1e-3, "Q8_0": 1.5e-2}
 TOP1_LIMITS = {"F32": 0.98, "F16": 0.98, "BF16": 0.95, "Q8_0": 0.9}
 """Share of positions at which the runtime's likeliest token is the model's, or ties with it."""
 
-TIE = 0.05
-"""Nats between two tokens that tie: rounding may decide which of them comes first."""
+TIES = {name: 2 * limit**0.5 for name, limit in KL_LIMITS.items()}
+"""Nats between two tokens that tie: rounding may decide which of them comes first. Errors of the
+log-probabilities with standard deviation s make a divergence of s²/2, and a difference of two has
+s·√2, so one standard deviation of it at the limit of the divergence k is 2·√k."""
 
 GREEDY_LIMITS = {"F32": 0.1, "F16": 0.1, "BF16": 0.1, "Q8_0": None}
 """Nats by which the model may prefer another token where the greedy texts part; None: any."""
@@ -111,13 +113,10 @@ def check_model(model: Path, answers: Answers, quantization: str, step: Step) ->
 
 def _compare(network: Any, answers: Answers, quantization: str, step: Step) -> tuple[Check, ...]:
     total, done = len(answers.passages) + len(answers.prompts), 0
-    divergences: list[float] = []
-    agreed: list[bool] = []
+    pairs: list[tuple[NDArray[np.float64], NextToken]] = []
     for passage, found in zip(answers.passages, answers.next_tokens, strict=True):
         expected = _logprobs(network, passage.ids, [length - 1 for length in passage.lengths])
-        for row, token in zip(expected, found, strict=True):
-            divergences.append(divergence(row, token))
-            agreed.append(float(row.max() - row[token.ids[0]]) <= TIE)
+        pairs += zip(expected, found, strict=True)
         done += 1
         step(done, total)
     gaps: list[float] = []
@@ -130,8 +129,41 @@ def _compare(network: Any, answers: Answers, quantization: str, step: Step) -> t
         step(done, total)
     said = sum(len(completion.ids) for completion in answers.greedy)
     return (
-        *_logits_checks(divergences, agreed, quantization),
+        *compare_next_tokens(pairs, quantization),
         _greedy_check(gaps, equal, said, quantization),
+    )
+
+
+def compare_next_tokens(
+    pairs: Sequence[tuple[NDArray[np.float64], NextToken]], quantization: str
+) -> tuple[Check, Check]:
+    """The checks ``logits`` and ``top1``.
+
+    :param pairs: for each place the model's log-probabilities of the whole vocabulary, and what
+        the runtime says.
+    """
+    divergences = [divergence(model, runtime) for model, runtime in pairs]
+    tie = TIES[quantization]
+    agreed = [float(model.max() - model[runtime.ids[0]]) <= tie for model, runtime in pairs]
+    mean, share = float(np.mean(divergences)), float(np.mean(agreed))
+    places = f"{len(pairs)} positions"
+    limit, least = KL_LIMITS[quantization], TOP1_LIMITS[quantization]
+    return (
+        Check(
+            "logits",
+            mean <= limit,
+            mean,
+            limit,
+            f"mean KL divergence in nats at {places}; the largest is {max(divergences):.2e}",
+        ),
+        Check(
+            "top1",
+            share >= least,
+            share,
+            least,
+            f"share of {places} at which the runtime's likeliest token is the model's, or within "
+            f"{tie:.2g} nats of it; the limit is the least",
+        ),
     )
 
 
@@ -218,31 +250,6 @@ def _greedy_agreement(
         if int(row.argmax()) != token:
             return at, float(row.max() - row[token])
     return len(said), 0.0
-
-
-def _logits_checks(
-    divergences: Sequence[float], agreed: Sequence[bool], quantization: str
-) -> tuple[Check, Check]:
-    mean, share = float(np.mean(divergences)), float(np.mean(agreed))
-    places = f"{len(divergences)} positions"
-    limit, least = KL_LIMITS[quantization], TOP1_LIMITS[quantization]
-    return (
-        Check(
-            "logits",
-            mean <= limit,
-            mean,
-            limit,
-            f"mean KL divergence in nats at {places}; the largest is {max(divergences):.2e}",
-        ),
-        Check(
-            "top1",
-            share >= least,
-            share,
-            least,
-            f"share of {places} at which the runtime's likeliest token is the model's, or within "
-            f"{TIE} nats of it; the limit is the least",
-        ),
-    )
 
 
 def _greedy_check(gaps: Sequence[float], equal: int, said: int, quantization: str) -> Check:
