@@ -29,7 +29,7 @@ from ftcore.config import resolve
 from ftcore.evaluate import Loss
 from ftcore.examples import store_examples
 from ftcore.progress import Silent
-from ftcore.render import IGNORE, Example
+from ftcore.render import Example
 from ftcore.rows import Rows, make_rows
 
 LABELS = ("structure", "end", "prose", "thought", "name", "arguments")
@@ -78,7 +78,7 @@ def examples(count: int, length: int) -> Iterator[Example]:
         ids = numbers.integers(10, 49152, length, np.int32)
         parts = numbers.integers(0, len(LABELS), length).astype(np.int16)
         parts[: length // 2] = -1
-        yield Example(ids, np.where(parts >= 0, ids, np.int32(IGNORE)), parts)
+        yield Example(ids, parts)
 
 
 def steps(model: LlamaForCausalLM, rows: Rows, card: bool) -> list[float]:
@@ -120,9 +120,11 @@ class Clock(TrainerCallback):
         return self
 
     def on_step_begin(self, *_: Any, **__: Any) -> None:
+        """Starts the clock."""
         self._at = now()
 
     def on_step_end(self, *_: Any, **__: Any) -> None:
+        """Notes the seconds of the step."""
         self.seconds.append(now() - self._at)
 
 
@@ -141,7 +143,7 @@ def without() -> Iterator[None]:
         compute: Any = SFTTrainer.compute_loss
         return compute(self, model, inputs, *args, **kwargs)
 
-    with patch.object(getattr(trainer, "_Trainer"), "compute_loss", compute_loss):
+    with patch("ftcore.trainer._Trainer.compute_loss", compute_loss):
         yield
 
 
