@@ -9,6 +9,7 @@ median of the steps of each counts. Prints the ratio.
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import tempfile
 import time
@@ -33,19 +34,21 @@ from ftcore.render import Example
 from ftcore.rows import Rows, make_rows
 
 LABELS = ("structure", "end", "prose", "thought", "name", "arguments")
-ROUNDS = 4
-STEPS = 24
 WARM = 4
 """Steps of a run that do not count."""
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--steps", type=int, default=24, help="of each run")
+    given = parser.parse_args()
     card = torch.cuda.is_available()
     length, layers = (2048, 30) if card else (256, 4)
-    made_up = store_examples(examples(STEPS * 4, length))
+    made_up = store_examples(examples(given.steps * 4, length))
     rows = make_rows(made_up, packing=True, max_seq_length=length)
     taken: dict[str, list[float]] = {"with": [], "without": []}
-    for _ in range(ROUNDS):
+    for _ in range(given.rounds):
         taken["with"] += steps(made(layers), rows, card)
         with without():
             taken["without"] += steps(made(layers), rows, card)
