@@ -101,8 +101,9 @@ def test_half_precision_sources_are_encoded_from_their_exact_values(dtype: torch
 
 
 def test_vectors_stay_f32_and_odd_rows_become_f16():
-    assert tensor_type((576,), "Q8_0") == "F32"
-    assert tensor_type((576,), "F16") == "F32"
-    assert tensor_type((64, 80), "Q8_0") == "F16"
-    assert tensor_type((64, 96), "Q8_0") == "Q8_0"
+    assert tensor_type((576,), "Q8_0", "output_norm.weight") == "F32"
+    assert tensor_type((576,), "F16", "output_norm.weight") == "F32"
+    assert tensor_type((64, 80), "Q8_0", "blk.0.ffn_up.weight") == "F16"
+    assert tensor_type((64, 96), "Q8_0", "blk.0.ffn_up.weight") == "Q8_0"
+    assert tensor_type((64, 96), "Q8_0", "blk.0.ffn_gate_inp.weight") == "F32"
     assert encoded_size((64, 96), "Q8_0") == 64 * 3 * 34

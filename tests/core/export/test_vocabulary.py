@@ -11,6 +11,7 @@ from transformers import PreTrainedTokenizerFast
 
 from ftcore.errors import InputError
 from ftcore.export.pretokenizers import CHECK_TEXT, pretokenizer_name
+from ftcore.export.sentencepiece import piece_scores
 from ftcore.export.vocabulary import read_vocabulary
 
 
@@ -88,13 +89,49 @@ def test_a_template_that_ends_turns_with_another_token_writes_it_as_eot(tokenize
     assert dict(read_vocabulary(changed, tiny.PLAIN).special_ids)["eot"] == 2
 
 
-@pytest.mark.parametrize(
-    "model", [models.Unigram([("a", 0.0)]), models.BPE({"a": 0}, [], byte_fallback=True)]
-)
-def test_sentencepiece_kinds_are_refused_plainly(model, tiny):
-    other = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(model))
+def test_other_kinds_are_refused_plainly(tiny):
+    other = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.Unigram([("a", 0.0)])))
     with pytest.raises(InputError, match="cannot be exported to GGUF yet"):
         read_vocabulary(other, tiny.PLAIN)
+
+
+BLANK = "\u2581"
+
+
+@pytest.mark.parametrize(
+    "merges",
+    [
+        (f"{BLANK} a", "b c", f"{BLANK}a bc"),  # in the order of the ids, as SentencePiece has it
+        ("b c", f"{BLANK} a", f"{BLANK}a bc"),
+    ],
+)
+def test_scores_follow_from_the_merges(merges):
+    names = (BLANK, "a", "b", "c", f"{BLANK}a", "bc", f"{BLANK}abc")
+    description = {
+        "model": {
+            "vocab": {"<s>": 0, "<0x0A>": 1, **{name: at for at, name in enumerate(names, 2)}},
+            "merges": list(merges),
+        },
+        "added_tokens": [{"id": 0, "content": "<s>"}],
+    }
+    found = piece_scores(description, 10)
+    assert found[0] == -1000 and found[1] == 0 and found[9] == -10000
+    ranked = sorted(merges, key=lambda merge: -found[2 + names.index(merge.replace(" ", ""))])
+    assert ranked == list(merges), "llama.cpp merges in the order of the scores"
+    if merges[0].startswith(BLANK):
+        assert found[2:9] == (0, -1, -2, -3, -4, -5, -6)
+
+
+def test_runs_of_blanks_are_merged_last():
+    names = (BLANK, "a", f"{BLANK}{BLANK}", "aa")
+    description = {
+        "model": {
+            "vocab": {name: at for at, name in enumerate(names)},
+            "merges": ["a a", f"{BLANK} {BLANK}"],
+        },
+        "added_tokens": [],
+    }
+    assert piece_scores(description, 4) == (-1e9, -1, -1e9, -3)
 
 
 def test_the_check_text_is_hashed_as_llama_cpp_hashes_it(tokenizer):
