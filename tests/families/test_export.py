@@ -73,7 +73,7 @@ def test_a_gguf_says_what_the_model_says(made, name, tmp_path):
 
 
 def test_experts_in_one_tensor_and_in_many_make_the_same_file(made, tmp_path):
-    """transformers keeps all experts of a layer in one tensor, the Hub's checkpoints in many."""
+    """Transformers keeps all experts of a layer in one tensor, the Hub's checkpoints in many."""
     import torch
     from safetensors.torch import load_file, save_file
 
