@@ -10,11 +10,13 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from attrs import frozen
+from attrs import evolve, frozen
 from gguf.utility import LocalTensor, SafetensorsLocal
 
 from ftcore.errors import InputError
-from ftcore.export.architectures import Hyperparameters, Weight, weights
+from ftcore.export.architectures import Hyperparameters, Weight, mixed_model, weights
+from ftcore.export.mixtures import file_order, mixed_types
+from ftcore.export.quantizations import QUANTIZATIONS
 from ftcore.export.quantize import tensor_type
 
 CHUNK_WEIGHTS = 2**18
@@ -101,6 +103,8 @@ def plan_tensors(
 ) -> list[PlannedTensor]:
     """What goes into the file, in the order of the checkpoint, as llama.cpp's converter has it.
 
+    A quantization that the converter does not write has ``llama-quantize``'s order and types.
+
     :raises InputError: a tensor is missing, unexpected, of the wrong shape or dtype, or an
         output matrix differs from the embedding that it is said to be tied to.
     """
@@ -135,7 +139,20 @@ def plan_tensors(
                 ROPE_FREQUENCIES, (len(factors),), "F32", None, "rope_parameters", 0, factors
             ),
         )
-    return planned
+    return (
+        planned if QUANTIZATIONS[quantization].converted else _mixed(planned, quantization, model)
+    )
+
+
+def _mixed(
+    planned: list[PlannedTensor], quantization: str, model: Hyperparameters
+) -> list[PlannedTensor]:
+    """The tensors as ``llama-quantize`` has them: sorted, and of types of its choice."""
+    types = mixed_types(
+        {tensor.name: tensor.shape for tensor in planned}, quantization, mixed_model(model)
+    )
+    ordered = sorted(planned, key=lambda tensor: file_order(tensor.name))
+    return [evolve(tensor, type=types[tensor.name]) for tensor in ordered]
 
 
 def chunks(tensor: PlannedTensor) -> Iterator[torch.Tensor]:
