@@ -20,6 +20,10 @@ from ftcore.export.ggml import GgmlRefusedError, quantize_rows
 BLOCK = 32
 """Weights that share one scale in Q8_0 and the like (``QK8_0`` of ggml)."""
 
+_LARGEST_SEARCHED = 65504 * 128 * 32
+"""The largest weight of Q6_K, with which no other type whose scales are searched for keeps up:
+the largest f16, scale and code."""
+
 _HALF = float(np.nextafter(np.float32(0.5), np.float32(0.0)))
 
 
@@ -59,6 +63,8 @@ def encode(rows: torch.Tensor, kind: str) -> NDArray[np.uint8]:
         _check_range(torch.stack(torch.aminmax(values)), dtype, kind)
         return _bytes(values.to(dtype))
     _check_range(torch.stack(torch.aminmax(values)), torch.float32, kind)
+    if float(values.abs().max()) > _LARGEST_SEARCHED:  # ggml's sums overflow, and say zero
+        raise UnrepresentableError(f"holds weights too large for {kind}")
     try:
         return quantize_rows(values.numpy(), kind)
     except GgmlRefusedError as error:

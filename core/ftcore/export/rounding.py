@@ -71,9 +71,11 @@ def bound(exact: torch.Tensor, encoded: NDArray[np.uint8], kind: str) -> torch.T
         limit = (scale / 2 + 127 * _half_error(scale)).expand(-1, _BLOCK)
     elif kind in _AROUND_ZERO:
         steps = _AROUND_ZERO[kind]
-        scale = blocks.abs().amax(dim=1, keepdim=True) / steps
-        # there is no code for +steps: what is nearer to it than half a step loses up to one
-        beyond = blocks.abs() - (steps - 1) * scale
+        furthest = blocks.gather(1, blocks.abs().argmax(dim=1, keepdim=True))
+        scale = furthest.abs() / steps
+        # the furthest is at -steps; there is no code for +steps, so what is nearer to it than
+        # half a step loses up to one
+        beyond = -blocks * furthest.sign() - (steps - 1) * scale
         limit = torch.maximum(beyond, scale / 2) + steps * _half_error(scale)
     elif kind in _FROM_LEAST:
         steps = _FROM_LEAST[kind]
