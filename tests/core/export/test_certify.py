@@ -15,6 +15,8 @@ from jsonschema import Draft202012Validator
 from ftcore.errors import InputError
 from ftcore.export.certificate import Certificate
 from ftcore.export.certify import certify
+from ftcore.export.reader import read_header
+from ftcore.export.writer import export_gguf
 from ftcore.render import renderer_for
 from ftcore.values import Conversation, Message, Part, ToolCall
 
@@ -52,6 +54,24 @@ def test_a_true_export_passes_and_its_certificate_survives_json(exported, plain,
     assert list(Draft202012Validator(schema).iter_errors(json.loads(text))) == []
     assert json.loads(text)["passed"] is True
     assert Certificate.from_json(text) == certificate
+
+
+@pytest.mark.parametrize("quantization", ["Q4_0", "Q4_K_M"])
+def test_a_true_export_of_few_bits_passes_and_one_other_code_does_not(
+    mixed, tmp_path, quantization
+):
+    gguf = export_gguf(mixed, tmp_path / "x.gguf", quantization).path
+    certificate = certify(gguf, mixed)
+    assert failed(certificate) == set()
+    assert certificate.quantization == quantization
+    tensor = next(t for t in read_header(gguf).tensors if t.name == "blk.4.ffn_up.weight")
+    assert tensor.type == quantization.removesuffix("_M")
+    with gguf.open("r+b") as file:
+        file.seek(tensor.offset + tensor.row_bytes - 1)  # codes of the first row's last weights
+        last = file.read(1)[0]
+        file.seek(-1, 1)
+        file.write(bytes([last ^ 0x44]))  # both by four steps
+    assert failed(certify(gguf, mixed)) == {"tensors"}
 
 
 def test_llama_3s_rope_biases_and_an_untied_output_pass(exported, odd):

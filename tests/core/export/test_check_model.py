@@ -63,7 +63,7 @@ def test_rounding_below_the_limit_passes_though_it_turns_many_ties(quantization,
 
 @pytest.mark.parametrize("quantization", QUANTIZATIONS)
 def test_another_likeliest_token_fails_where_its_divergence_is_too_small_to_see(quantization):
-    """At a sixth of the places a token that the model likes less comes first, and none else moves.
+    """At a few more places than may be, a token that the model likes less comes first.
 
     Of a tail as flat as this one, little of the probability stands on either token.
     """
@@ -72,7 +72,8 @@ def test_another_likeliest_token_fails_where_its_divergence_is_too_small_to_see(
     model[:, 0] = 3.0
     model[:, 1] = 3.0 - 2 * TIES[quantization]
     runtime = model.copy()
-    runtime[: PLACES // 6, [0, 1]] = model[: PLACES // 6, [1, 0]]
+    many = int(PLACES * (1 - QUANTIZATIONS[quantization].top1_limit)) + 1
+    runtime[:many, [0, 1]] = model[:many, [1, 0]]
     assert failed(model, runtime, quantization) == {"top1"}
     untouched = model.copy()
     assert failed(model, untouched, quantization) == set()
