@@ -30,8 +30,6 @@ COPIES_IN_CHECKPOINT = 3
 """A full checkpoint holds the weights and AdamW's two moments."""
 MANY_LONG = 0.05
 """Share of samples beyond ``max_seq_length`` that is worth a warning."""
-BITS = {"F32": 32, "F16": 16, "BF16": 16, "Q8_0": 8.5}
-"""Bits per weight of a quantization; Q8_0 has one 16-bit scale for 32 weights."""
 
 
 @frozen
@@ -159,7 +157,7 @@ def check_lengths(data: DataSet, settings: Settings, progress: Progress) -> None
 def check_base_model(base: BaseModel, settings: Settings) -> Size:
     """Refuses a base model that could be trained but not exported or proven.
 
-    :raises InputError: the architecture or the quantization cannot be exported.
+    :raises InputError: the architecture or a quantization cannot be exported.
     :raises FtcoreError: the runtime that proves the export is not installed.
     """
     config = load_config(base)
@@ -167,7 +165,8 @@ def check_base_model(base: BaseModel, settings: Settings) -> Size:
         from ftcore.export.architectures import check_exportable
         from ftcore.export.runtime import runtime_available
 
-        check_exportable(config, settings.quantization)
+        for quantization in settings.quantization:
+            check_exportable(config, quantization)
         if settings.certify and runtime_available() is None:
             raise FtcoreError(
                 "the llama.cpp runtime that proves an export is not installed",
@@ -200,7 +199,10 @@ def check_disk(folder: Path, size: Size, settings: Settings) -> None:
         # one more than are kept: the new one is whole before the oldest goes
         needed += model * COPIES_IN_CHECKPOINT * (settings.save_total_limit + 1)
     if settings.output_format == "gguf":
-        needed += math.ceil(size.parameters * BITS[settings.quantization] / 8)
+        from ftcore.export.quantizations import QUANTIZATIONS
+
+        bits = sum(QUANTIZATIONS[name].bits for name in settings.quantization)
+        needed += math.ceil(size.parameters * bits / 8)
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     free = shutil.disk_usage(there).free
     if free < needed:

@@ -25,6 +25,7 @@ from ftcore.settings import (
     is_setting,
     nest,
     no_such_key,
+    one_spelling,
     open_key,
     schema_document,
     setting_schemas,
@@ -304,7 +305,8 @@ def _merge(layers: Sequence[_Layer], mode: str | None) -> ResolvedConfig:
         found["cognitive_mode"].append(Candidate(mode, Origin("--mode")))
     for layer in layers:
         for key, value in flatten(layer.data):
-            found.setdefault(key, []).append(Candidate(value, layer.origin(key)))
+            candidate = Candidate(one_spelling(key, value), layer.origin(key))
+            found.setdefault(key, []).append(candidate)
     order = list(setting_schemas())
     values = {
         key: Value(key, given[-1].value, given[-1].origin, tuple(reversed(given[:-1])))

@@ -123,10 +123,6 @@ class RunRecord:
     certificate_passed: bool | None = None
     warnings: tuple[str, ...] = ()
 
-    def artifact(self, kind: str) -> Artifact | None:
-        """The first artifact of a kind."""
-        return next((a for a in self.artifacts if a.kind == kind), None)
-
 
 def to_json(record: RunRecord) -> dict[str, Any]:
     """The record as JSON values, in the order of its fields; what is not finite is None."""

@@ -43,16 +43,20 @@ def facts(record: RunRecord, folder: Path) -> list[tuple[str, str]]:
         rows.append(("tokens", f"{t.trained_tokens:,} trained of {t.tokens:,} in {t.steps} steps"))
         if t.best_step is not None and t.best_step != t.steps:
             rows.append(("best model", f"the checkpoint of step {t.best_step}"))
-    gguf = record.artifact("gguf")
-    if gguf:
-        rows.append(
-            ("GGUF", f"{gguf.bytes / 1e6:,.1f} MB ({record.settings['quantization'].value})")
-        )
+    rows += [
+        ("GGUF", f"{a.bytes / 1e6:,.1f} MB ({_quantization(a.path)})")
+        for a in record.artifacts
+        if a.kind == "gguf"
+    ]
     if record.certificate_passed is not None:
         rows.append(("certificate", "passed" if record.certificate_passed else "FAILED"))
     rows.append(("run", str(folder)))
     rows += [(a.kind, str(folder / a.path)) for a in record.artifacts if a.kind in _SHOWN]
     return rows
+
+
+def _quantization(path: str) -> str:
+    return path.removesuffix(".gguf").rpartition("-")[2]
 
 
 _SHOWN = ("model", "gguf", "certificate")

@@ -351,29 +351,38 @@ def _write_predictions(
 def _export_and_prove(
     recorder: Recorder, data: DataSet, settings: Settings, progress: Progress
 ) -> None:
-    """Writes the GGUF and its certificate, and enters both in the record."""
-    from ftcore.export.certify import certify
+    """Writes a GGUF and its certificate for each quantization, and enters them in the record."""
     from ftcore.export.writer import export_gguf
 
     folder = recorder.folder
-    progress.stage(f"Exporting to GGUF ({settings.quantization})")
     base = re.sub(r"[^a-z0-9._-]+", "-", Path(settings.base_model).name.lower())
     name = f"{base}-{'-'.join(recorder.record.modes)}"
-    gguf = folder / f"{name}-{settings.quantization}.gguf"
-    export_gguf(folder / MODEL, gguf, settings.quantization, name=name, progress=progress.advance)
-    recorder.add("gguf", gguf)
-    if not settings.certify:
-        return
-    progress.stage("Proving the GGUF")
+    for quantization in settings.quantization:
+        progress.stage(f"Exporting to GGUF ({quantization})")
+        gguf = folder / f"{name}-{quantization}.gguf"
+        export_gguf(folder / MODEL, gguf, quantization, name=name, progress=progress.advance)
+        recorder.add("gguf", gguf)
+        if settings.certify:
+            several = len(settings.quantization) > 1
+            path = folder / (f"certificate-{quantization}.json" if several else CERTIFICATE)
+            _prove(recorder, gguf, path, data, progress)
+
+
+def _prove(recorder: Recorder, gguf: Path, path: Path, data: DataSet, progress: Progress) -> None:
+    """Writes the certificate of one GGUF. One that fails fails the run."""
+    from ftcore.export.certify import certify
+
+    progress.stage(f"Proving {gguf.name}")
     certificate = certify(
         gguf,
-        folder / MODEL,
+        recorder.folder / MODEL,
         [item.conversation for item in (data.held_out or data.train)[:PROVEN_CONVERSATIONS]],
         progress=lambda name, done, total: progress.advance(done, total, name),
     )
-    write_whole(folder / CERTIFICATE, certificate.to_json())
-    recorder.add("certificate", folder / CERTIFICATE)
-    recorder.keep(certificate_passed=certificate.passed)
+    write_whole(path, certificate.to_json())
+    recorder.add("certificate", path)
+    before = recorder.record.certificate_passed
+    recorder.keep(certificate_passed=certificate.passed and before is not False)
     for check in certificate.checks:
         if not check.passed:
-            progress.note(f"certificate: {check.name} failed: {check.detail}")
+            progress.note(f"certificate of {gguf.name}: {check.name} failed: {check.detail}")

@@ -80,7 +80,8 @@ class Settings:
     cache: bool
     dataset_requirements: DatasetRequirements
     output_format: Literal["gguf", "safetensors"]
-    quantization: Literal["F32", "F16", "BF16", "Q8_0"]
+    quantization: tuple[str, ...]
+    """Each makes a GGUF."""
     certify: bool
 
 
@@ -176,6 +177,7 @@ def structure(values: Mapping[str, Any]) -> Settings:
 
     converter = cattrs.Converter(forbid_extra_keys=True)
     converter.register_structure_hook(str | tuple[str, ...], _text_or_texts)
+    converter.register_structure_hook_func(lambda kind: kind == tuple[str, ...], _separated)
     nested = nest(values.items())
     nested["dataset_requirements"].setdefault("mode_distribution", {})
     return converter.structure(nested, Settings)
@@ -183,6 +185,17 @@ def structure(values: Mapping[str, Any]) -> Settings:
 
 def _text_or_texts(value: Any, _: Any) -> str | tuple[str, ...]:
     return value if isinstance(value, str) else tuple(value)
+
+
+def _separated(value: Any, _: Any) -> tuple[str, ...]:
+    return tuple(value.split(",")) if isinstance(value, str) else tuple(value)
+
+
+def one_spelling(key: str, value: Any) -> Any:
+    """A value as messages and records write it: quantizations with commas, each once."""
+    if key != "quantization":
+        return value
+    return ",".join(dict.fromkeys(_separated(value, None)))
 
 
 @cache
@@ -231,11 +244,18 @@ def _at(value: Any, steps: Iterable[str]) -> Any:
     return value
 
 
+def _choices(branches: Iterable[Json]) -> list[str]:
+    """The names that one of several ways to write a value lists."""
+    return [name for branch in branches for name in branch.get("enum", ())]
+
+
 def _how_to_write(value: Any, schema: Json) -> str:
     if not isinstance(value, str):
         return ""
-    if "enum" in schema:
-        return did_you_mean(value, schema["enum"])
+    choices = schema.get("enum") or _choices(schema.get("anyOf", ()))
+    if choices:
+        wrong = [part for part in value.split(",") if part not in choices]
+        return did_you_mean(wrong[0] if wrong else value, choices)
     if schema.get("type") in ("integer", "number", "boolean"):
         try:
             plain = parse_json(value.strip().lower()).value

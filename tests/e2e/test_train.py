@@ -78,6 +78,24 @@ def test_lora_is_merged_and_proven(ftcore, tiny_model, workspace):
     assert not list((workspace / "run/model").glob("adapter*"))
 
 
+def test_several_quantizations_are_proven_each(ftcore, tiny_model, workspace):
+    done = train(
+        *(ftcore, tiny_model, workspace, "--output", "run", "--set", "quantization=F16,Q8_0"),
+        *("--set", "save_checkpoints=false", "--set", "load_best_model_at_end=false"),
+    )
+    assert done.returncode == 0, done.stderr
+    record = record_of(workspace / "run")
+    assert record["settings"]["quantization"]["value"] == "F16,Q8_0"
+    assert record["certificate_passed"] is True
+    made = [a["path"] for a in record["artifacts"] if a["kind"] in ("gguf", "certificate")]
+    assert [path.rsplit("-", 1)[1] for path in made] == [
+        *("F16.gguf", "F16.json", "Q8_0.gguf", "Q8_0.json"),
+    ]
+    for path in made:
+        assert (workspace / "run" / path).is_file()
+        assert path in done.stdout.replace("\n", "")
+
+
 def test_a_profile_holds_data_and_runs(ftcore, tiny_model, workspace):
     home = workspace / "profiles/greggles/data"
     home.mkdir(parents=True)

@@ -2,39 +2,71 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from ftcore.cli.common import Context, paint, path_option, print_json, shared_options
+from ftcore.errors import InputError
 
 
 @click.command()
 @click.argument("source", metavar="RUN_OR_MODEL", type=click.Path(path_type=Path))
-@click.option("--quantization", default="Q8_0", show_default=True, help="F32, F16, BF16 or Q8_0.")
-@path_option("--output", metavar="FILE", help="The GGUF; by default beside the model.")
-@click.option("--json", "as_json", is_flag=True, help="Print path, size and hash as JSON.")
+@click.option(
+    "--quantization",
+    default="Q8_0",
+    show_default=True,
+    metavar="NAME[,NAME…]",
+    help="F32, F16, BF16, Q8_0, Q4_K_M, …; several make a GGUF each.",
+)
+@path_option("--output", metavar="PATH", help="The GGUF, or the folder of several.")
+@click.option("--json", "as_json", is_flag=True, help="Print paths, sizes and hashes as JSON.")
 @shared_options
 @click.pass_obj
 def export(
     context: Context, source: Path, quantization: str, output: Path | None, as_json: bool
 ) -> None:
-    """Write a run's model, or a Hub-style model folder, as GGUF."""
+    """Write a run's model, or a Hub-style model folder, as GGUF.
+
+    Without --output the files lie beside the model.
+    """
+    from ftcore.export.quantizations import read_quantizations
+
+    names = read_quantizations(quantization)
     from ftcore.cli.terminal import TerminalProgress
-    from ftcore.export.writer import export_gguf
+    from ftcore.export.architectures import check_exportable
+    from ftcore.export.checkpoint import read_config
+    from ftcore.export.writer import GgufFile, export_gguf
     from ftcore.model_folder import find_model
     from ftcore.quiet import quieten
 
     model = find_model(source)
+    for name in names:
+        check_exportable(read_config(model), name)
+    targets = _targets(source, output, names)
     quieten()
-    target = output or source / f"{source.resolve().name}-{quantization.upper()}.gguf"
+    made: list[GgufFile] = []
     with TerminalProgress() as progress:
-        progress.stage(f"Exporting to GGUF ({quantization.upper()})")
-        made = export_gguf(model, target, quantization.upper(), progress=progress.advance)
+        for name, target in zip(names, targets, strict=True):
+            progress.stage(f"Exporting to GGUF ({name})")
+            made.append(export_gguf(model, target, name, progress=progress.advance))
     if as_json:
-        print_json({"path": str(made.path), "bytes": made.size, "sha256": made.sha256})
-    else:
-        click.echo(f"{made.path}  {made.size / 1e6:,.1f} MB  sha256 {made.sha256}")
+        print_json([{"path": str(m.path), "bytes": m.size, "sha256": m.sha256} for m in made])
+    for file in () if as_json else made:
+        click.echo(f"{file.path}  {file.size / 1e6:,.1f} MB  sha256 {file.sha256}")
+
+
+def _targets(source: Path, output: Path | None, quantizations: Sequence[str]) -> list[Path]:
+    if output is not None and len(quantizations) == 1:
+        return [output]
+    folder = output or source
+    if not folder.is_dir():
+        raise InputError(
+            f"{folder} is no folder, and {len(quantizations)} files need one",
+            "make it, or leave out --output: the files then lie beside the model",
+        )
+    return [folder / f"{source.resolve().name}-{name}.gguf" for name in quantizations]
 
 
 @click.command()

@@ -5,7 +5,6 @@ The model classes are the entries of :mod:`ftcore.export.entries`. Nothing here 
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Mapping
 from copy import deepcopy
@@ -16,6 +15,7 @@ from attrs import evolve
 
 from ftcore.errors import InputError
 from ftcore.export.entries import ENTRIES, FILE_TYPE
+from ftcore.export.ggml import check_quantizers
 from ftcore.export.layout import (
     Architecture,
     Hyperparameters,
@@ -24,9 +24,8 @@ from ftcore.export.layout import (
     Rope,
     Weight,
 )
-
-QUANTIZATIONS = ("F32", "F16", "BF16", "Q8_0")
-"""The types that matrices can be written in."""
+from ftcore.export.mixtures import MixedModel
+from ftcore.export.quantizations import check_quantization
 
 ARCHITECTURES: Mapping[str, Architecture] = {entry.model_class: entry for entry in ENTRIES}
 
@@ -44,26 +43,10 @@ def check_exportable(config: Mapping[str, Any], quantization: str) -> None:
     """Refuses a model or quantization that cannot be exported. Cheap: call it before training.
 
     :param config: the model's ``config.json`` as a mapping.
-    :raises InputError: says what is not supported and what is.
+    :raises InputError: says what is not supported and what is, or what is not installed.
     """
-    check_quantization(quantization)
-    read_hyperparameters(config)
-
-
-def check_quantization(quantization: str) -> str:
-    """The quantization in its usual spelling.
-
-    :raises InputError: there is no such quantization here.
-    """
-    name = quantization.upper()
-    if name in QUANTIZATIONS:
-        return name
-    close = difflib.get_close_matches(name, QUANTIZATIONS, n=1)
-    meant = f"did you mean {close[0]}? " if close else ""
-    raise InputError(
-        f"the quantization {quantization!r} cannot be written",
-        f"{meant}choose one of {', '.join(QUANTIZATIONS)}",
-    )
+    name = check_quantization(quantization)
+    check_quantizers(name, read_hyperparameters(config).hidden)
 
 
 def read_hyperparameters(config: Mapping[str, Any]) -> Hyperparameters:
@@ -136,6 +119,21 @@ def weights(model: Hyperparameters) -> list[Weight]:
             if not weight.when or getattr(model, weight.when)
         ]
     return found
+
+
+def mixed_model(model: Hyperparameters) -> MixedModel:
+    """What decides about the types of a quantized file's tensors.
+
+    Source of what counts as a 70B model: ``load_arch_hparams`` in src/models of llama.cpp.
+    """
+    grouped = model.heads != model.kv_heads
+    big = {"llama": grouped, "qwen2": True}.get(model.architecture.gguf, False)
+    return MixedModel(
+        layers=model.layers,
+        heads_per_kv_head=model.heads // model.kv_heads,
+        experts=model.experts or 0,
+        seventy_billion=model.layers == 80 and big,
+    )
 
 
 def model_metadata(

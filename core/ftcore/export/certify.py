@@ -10,7 +10,7 @@ from typing import Any, cast
 from ftcore.errors import InputError
 from ftcore.export.architectures import read_hyperparameters
 from ftcore.export.certificate import Certificate, Check
-from ftcore.export.check_file import FILE_TYPES, check_metadata, check_tensors
+from ftcore.export.check_file import check_metadata, check_tensors
 from ftcore.export.check_model import CONTEXT, Answers, ask_runtime, check_model
 from ftcore.export.check_runtime import (
     RenderedTurn,
@@ -22,6 +22,7 @@ from ftcore.export.check_runtime import (
 )
 from ftcore.export.checkpoint import open_weights, plan_tensors, read_config
 from ftcore.export.probes import CONVERSATIONS, TEXTS
+from ftcore.export.quantizations import BY_FILE_TYPE, QUANTIZATIONS
 from ftcore.export.reader import read_header
 from ftcore.export.runtime import (
     RUNTIME,
@@ -124,13 +125,14 @@ def _ask(
 
 
 def _quantization(gguf: Path, metadata: dict[str, Any]) -> str:
-    kind = metadata.get("general.file_type")
-    if kind not in FILE_TYPES:
+    kind: Any = metadata.get("general.file_type")
+    entry = BY_FILE_TYPE.get(kind)
+    if entry is None:
         raise InputError(
             f"{gguf}: its general.file_type {kind!r} cannot be certified yet",
-            f"supported: {', '.join(FILE_TYPES.values())}",
+            f"supported: {', '.join(QUANTIZATIONS)}",
         )
-    return FILE_TYPES[kind]
+    return entry.name
 
 
 def _model_config(model: Path) -> Any:

@@ -14,8 +14,8 @@ from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 from ftcore.export.certificate import Check
 from ftcore.export.checkpoint import PlannedTensor, chunks
-from ftcore.export.quantize import BLOCK
 from ftcore.export.reader import StoredTensor
+from ftcore.export.rounding import LOST, bound, searched
 from ftcore.export.sentencepiece import BYTE
 from ftcore.export.threads import torch_threads
 from ftcore.export.vocabulary import (
@@ -24,9 +24,6 @@ from ftcore.export.vocabulary import (
     looks_special,
     pretokenizer,
 )
-
-FILE_TYPES = {0: "F32", 1: "F16", 32: "BF16", 7: "Q8_0"}
-"""``general.file_type``, by ``llama_ftype`` of llama.h."""
 
 _WORST = 1e9
 
@@ -68,8 +65,8 @@ def check_metadata(
 def check_tensors(tensors: Sequence[StoredTensor], planned: Sequence[PlannedTensor]) -> Check:
     """Every weight that the file decodes to, against the checkpoint's.
 
-    Measured is the largest error in units of what rounding to the type may cost at most: a
-    single weight that is off shows.
+    Measured is the largest error in units of what rounding to the type may cost at most
+    (``rounding``): a single weight that is off shows.
     """
     stored = {tensor.name: tensor for tensor in tensors}
     wanted = {tensor.name: tensor for tensor in planned}
@@ -90,6 +87,8 @@ def check_tensors(tensors: Sequence[StoredTensor], planned: Sequence[PlannedTens
         relative = max(relative, norm)
         if error > worst:
             worst, worst_name = error, name
+        if searched(wanted[name].type) and norm > LOST:
+            problems.append(f"{name} has lost {norm:.0%} of its weights' norm")
     if worst > 1:
         problems.append(f"{worst_name} holds weights that are not the model's")
     return Check(
@@ -227,28 +226,11 @@ def _tensor_error(stored: StoredTensor, planned: PlannedTensor) -> tuple[float, 
         error = (decoded - exact).abs()
         if not bool(torch.isfinite(error).all()):  # max() would keep the value before a NaN
             return _WORST, _WORST
-        worst = max(worst, float((error / _bound(exact, planned.type)).max()))
+        limit = bound(exact, encoded, planned.type).reshape(exact.shape)
+        worst = max(worst, float((error / limit).max()))
         error_sum += float(error.square().sum())
         weight_sum += float(exact.square().sum())
     return worst, math.sqrt(error_sum / weight_sum) if weight_sum else 0.0
-
-
-def _bound(exact: torch.Tensor, kind: str) -> torch.Tensor:
-    """How far rounding may carry each weight, at most.
-
-    F32 2^-24 and BF16 2^-8 of the weight, F16 2^-11 of it or 2^-25 where f16 has no more bits;
-    Q8_0 half a step of its block's scale, and 127 times the rounding of that scale to f16.
-    """
-    slack, least = 1 + 1e-5, 1e-37
-    size = exact.abs()
-    if kind == "Q8_0":
-        largest = size.reshape(-1, BLOCK).amax(dim=1, keepdim=True)
-        scale = largest / 127
-        block = scale / 2 + 127 * torch.clamp(scale * 2**-11, min=2**-25)
-        return (block * slack + least).expand(-1, BLOCK).reshape(exact.shape)
-    if kind == "F16":
-        return torch.clamp(size * 2**-11, min=2**-25) * slack
-    return size * (2**-8 if kind == "BF16" else 2**-24) * slack + least
 
 
 def _short(value: object) -> str:

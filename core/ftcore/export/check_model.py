@@ -12,6 +12,7 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from ftcore.export.certificate import Check
+from ftcore.export.quantizations import QUANTIZATIONS
 from ftcore.export.runtime import Completion, NextToken, Runtime
 from ftcore.export.threads import half_the_cores, torch_threads
 
@@ -37,19 +38,10 @@ GREEDY_TOKENS = 16
 CONTEXT = PASSAGE_TOKENS + GREEDY_TOKENS
 """Tokens that the runtime needs room for."""
 
-KL_LIMITS = {"F32": 3e-5, "F16": 3e-5, "BF16": 1e-3, "Q8_0": 1.5e-2}
-"""Nats, on average; three times and more what was seen (docs/export.md)."""
-
-TOP1_LIMITS = {"F32": 0.98, "F16": 0.98, "BF16": 0.95, "Q8_0": 0.9}
-"""Share of positions at which the runtime's likeliest token is the model's, or ties with it."""
-
-TIES = {name: 2 * limit**0.5 for name, limit in KL_LIMITS.items()}
+TIES = {name: 2 * entry.kl_limit**0.5 for name, entry in QUANTIZATIONS.items()}
 """Nats between two tokens that tie: rounding may decide which of them comes first. Errors of the
 log-probabilities with standard deviation s make a divergence of s²/2, and a difference of two has
 s·√2, so one standard deviation of it at the limit of the divergence k is 2·√k."""
-
-GREEDY_LIMITS = {"F32": 0.1, "F16": 0.1, "BF16": 0.1, "Q8_0": None}
-"""Nats by which the model may prefer another token where the greedy texts part; None: any."""
 
 Step = Callable[[int, int], None]
 """Called with steps done and steps in all."""
@@ -147,7 +139,7 @@ def compare_next_tokens(
     agreed = [float(model.max() - model[runtime.ids[0]]) <= tie for model, runtime in pairs]
     mean, share = float(np.mean(divergences)), float(np.mean(agreed))
     places = f"{len(pairs)} positions"
-    limit, least = KL_LIMITS[quantization], TOP1_LIMITS[quantization]
+    limit, least = QUANTIZATIONS[quantization].kl_limit, QUANTIZATIONS[quantization].top1_limit
     return (
         Check(
             "logits",
@@ -253,7 +245,7 @@ def _greedy_agreement(
 
 
 def _greedy_check(gaps: Sequence[float], equal: int, said: int, quantization: str) -> Check:
-    limit = GREEDY_LIMITS[quantization]
+    limit = QUANTIZATIONS[quantization].greedy_limit
     largest = max(gaps, default=0.0)
     return Check(
         "greedy",

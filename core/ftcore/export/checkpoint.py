@@ -10,12 +10,14 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from attrs import frozen
+from attrs import evolve, frozen
 from gguf.utility import LocalTensor, SafetensorsLocal
 
 from ftcore.errors import InputError
-from ftcore.export.architectures import weights
+from ftcore.export.architectures import mixed_model, weights
 from ftcore.export.layout import Hyperparameters, Weight
+from ftcore.export.mixtures import file_order, mixed_types
+from ftcore.export.quantizations import QUANTIZATIONS
 from ftcore.export.quantize import tensor_type
 
 CHUNK_WEIGHTS = 2**18
@@ -117,6 +119,8 @@ def plan_tensors(
 ) -> list[PlannedTensor]:
     """What goes into the file, in the order of the checkpoint, as llama.cpp's converter has it.
 
+    A quantization that the converter does not write has ``llama-quantize``'s order and types.
+
     :raises InputError: a tensor is missing, unexpected, of the wrong shape or dtype, or an
         output matrix differs from the embedding that it is said to be tied to.
     """
@@ -151,7 +155,21 @@ def plan_tensors(
         PlannedTensor(name, (len(factors),), "F32", "rope_parameters", values=factors)
         for name, factors in rope_factors(model).items()
     ]
-    return [*computed, *(tensor for _, tensor in planned)]
+    tensors = [*computed, *(tensor for _, tensor in planned)]
+    return (
+        tensors if QUANTIZATIONS[quantization].converted else _mixed(tensors, quantization, model)
+    )
+
+
+def _mixed(
+    planned: list[PlannedTensor], quantization: str, model: Hyperparameters
+) -> list[PlannedTensor]:
+    """The tensors as ``llama-quantize`` has them: sorted, and of types of its choice."""
+    types = mixed_types(
+        {tensor.name: tensor.shape for tensor in planned}, quantization, mixed_model(model)
+    )
+    ordered = sorted(planned, key=lambda tensor: file_order(tensor.name))
+    return [evolve(tensor, type=types[tensor.name]) for tensor in ordered]
 
 
 def chunks(tensor: PlannedTensor) -> Iterator[torch.Tensor]:

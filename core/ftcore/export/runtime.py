@@ -1,4 +1,4 @@
-"""The one module that knows xllamacpp: a GGUF loaded in llama.cpp, asked over its own server."""
+"""What knows xllamacpp's server: a GGUF loaded in llama.cpp, asked over its own server."""
 
 from __future__ import annotations
 

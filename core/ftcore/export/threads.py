@@ -14,6 +14,12 @@ def half_the_cores() -> int:
     return max(1, (os.cpu_count() or 1) // 2)
 
 
+def usable_cores() -> int:
+    """Cores that this process may run on."""
+    affinity = getattr(os, "sched_getaffinity", None)  # not everywhere
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
 @contextmanager
 def torch_threads(count: int) -> Generator[None]:
     """Lets torch share one operation among ``count`` threads until the block ends."""

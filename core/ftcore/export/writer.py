@@ -18,7 +18,6 @@ from gguf import (
     GGMLQuantizationType,
     GGUFType,
     GGUFWriter,
-    LlamaFileType,
     Metadata,
     size_label,
 )
@@ -26,7 +25,6 @@ from numpy.typing import NDArray
 
 from ftcore.errors import FtcoreError, InputError
 from ftcore.export.architectures import (
-    check_quantization,
     model_metadata,
     read_hyperparameters,
 )
@@ -37,22 +35,22 @@ from ftcore.export.checkpoint import (
     plan_tensors,
     read_config,
 )
+from ftcore.export.ggml import check_quantizers
 from ftcore.export.layout import Hyperparameters
+from ftcore.export.mixtures import SEARCHED
+from ftcore.export.quantizations import QUANTIZATIONS, check_quantization
 from ftcore.export.quantize import UnrepresentableError, encode, encoded_size
-from ftcore.export.threads import torch_threads
+from ftcore.export.threads import torch_threads, usable_cores
 from ftcore.export.vocabulary import Vocabulary, load_tokenizer, read_vocabulary, write_vocabulary
 from ftcore.files import sha256, whole_file
 
-FILE_TYPES = {
-    "F32": LlamaFileType.ALL_F32,
-    "F16": LlamaFileType.MOSTLY_F16,
-    "BF16": LlamaFileType.MOSTLY_BF16,
-    "Q8_0": LlamaFileType.MOSTLY_Q8_0,
-}
-
 WORKERS = 2
-AHEAD = 8
-"""Pieces that may wait to be written."""
+"""Threads that encode; as many as there are cores where ggml's slow search is among the work."""
+
+AHEAD = 4
+"""Pieces of each thread that may wait to be written."""
+
+_FILE_TYPE = "general.file_type"
 
 Progress = Callable[[int, int], None]
 """Called with bytes done and bytes in all."""
@@ -81,7 +79,7 @@ def export_gguf(
     """Writes the model in ``model`` to ``output``, from the weights as they were saved.
 
     :param model: a folder with config.json, safetensors in F32, BF16 or F16, and a tokenizer.
-    :param quantization: one of :data:`~ftcore.export.architectures.QUANTIZATIONS`.
+    :param quantization: one of :data:`~ftcore.export.quantizations.QUANTIZATIONS`.
     :param name: ``general.name`` in the file; without it llama.cpp's converter's guess.
     :raises InputError: the model cannot be exported, or ``output`` cannot be written, or it is
         there and is no GGUF.
@@ -90,6 +88,7 @@ def export_gguf(
     quantization = check_quantization(quantization)
     config = read_config(model)
     hyperparameters = read_hyperparameters(config)
+    check_quantizers(quantization, hyperparameters.hidden)
     tensors = plan_tensors(hyperparameters, open_weights(model), quantization)
     vocabulary = read_vocabulary(load_tokenizer(model), config, model)
     if output.is_dir():
@@ -129,7 +128,7 @@ def _header(
     quantization: str,
     name: str | None,
 ) -> GGUFWriter:
-    """Everything but the weights, keys in the order of llama.cpp's converter."""
+    """Everything but the weights, keys in the order of llama.cpp's own program."""
     writer = GGUFWriter(path=None, arch=hyperparameters.architecture.gguf)
     for tensor in tensors:
         kind = GGMLQuantizationType[tensor.type]
@@ -149,10 +148,16 @@ def _header(
         general.size_label = size_label(total, shared, experts, expert_count)
     writer.add_type(GGUFType.MODEL)
     general.set_gguf_meta_model(writer)
-    for key, kind, value in model_metadata(hyperparameters, int(FILE_TYPES[quantization])):
-        getattr(writer, f"add_{kind}")(key, value)
-    writer.add_quantization_version(GGML_QUANT_VERSION)
+    entry = QUANTIZATIONS[quantization]
+    for key, kind, value in model_metadata(hyperparameters, entry.file_type):
+        if entry.converted or key != _FILE_TYPE:
+            getattr(writer, f"add_{kind}")(key, value)
+    if entry.converted:
+        writer.add_quantization_version(GGML_QUANT_VERSION)
     write_vocabulary(writer, vocabulary)
+    if not entry.converted:  # llama-quantize sets these two anew, so they come last
+        writer.add_quantization_version(GGML_QUANT_VERSION)
+        writer.add_file_type(entry.file_type)
     return writer
 
 
@@ -179,15 +184,18 @@ def _encoded(
 ) -> Iterator[tuple[PlannedTensor, NDArray[np.uint8]]]:
     """The pieces in order, a few of them encoded ahead while the last ones are written.
 
-    Two threads with torch on one thread each: pieces are too small for torch to share one
-    among cores without losing more by waiting, and a whole tensor would not fit a cache.
+    Threads with torch on one thread each: pieces are too small for torch to share one among
+    cores without losing more by waiting, and a whole tensor would not fit a cache. Two are as
+    fast as a disk; a search for the best scales is not.
     """
     pending: deque[Future[tuple[PlannedTensor, NDArray[np.uint8]]]] = deque()
-    with torch_threads(1), ThreadPoolExecutor(WORKERS) as pool:
+    slow = any(tensor.type in SEARCHED for tensor in tensors)
+    workers = max(WORKERS, usable_cores()) if slow else WORKERS
+    with torch_threads(1), ThreadPoolExecutor(workers) as pool:
         for tensor in tensors:
             for rows in chunks(tensor):
                 pending.append(pool.submit(_encode_piece, tensor, rows))
-                if len(pending) > AHEAD:
+                if len(pending) > AHEAD * workers:
                     yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()

@@ -11,17 +11,20 @@ from typing import Any
 
 import pytest
 
-QUANTIZATIONS = ("F32", "F16", "BF16", "Q8_0")
+
+def beside(name: str) -> Any:
+    """A module of this folder, which is no package."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="session")
 def tiny() -> Any:
     """The module beside this one that makes the models."""
-    spec = importlib.util.spec_from_file_location("tiny", Path(__file__).with_name("tiny.py"))
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return beside("tiny")
 
 
 @pytest.fixture(scope="session")
@@ -34,6 +37,12 @@ def plain(tiny, tokenizer, tmp_path_factory) -> Path:
 def odd(tiny, tokenizer, tmp_path_factory) -> Path:
     """A model with Llama 3's rope, biases, an untied output and spare embeddings, in shards."""
     return tiny.make(tmp_path_factory.mktemp("odd") / "goldodd", "odd", tokenizer)
+
+
+@pytest.fixture(scope="session")
+def mixed(tiny, tokenizer, tmp_path_factory) -> Path:
+    """A model whose rows are whole super-blocks of 256 weights."""
+    return beside("mixed").make(tmp_path_factory.mktemp("mixed") / "mixed", tiny, tokenizer)
 
 
 @pytest.fixture(scope="session")

@@ -13,8 +13,13 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from ftcore.errors import InputError
+from ftcore.export.architectures import read_hyperparameters
 from ftcore.export.certificate import Certificate
 from ftcore.export.certify import certify
+from ftcore.export.check_file import check_tensors
+from ftcore.export.checkpoint import open_weights, plan_tensors, read_config
+from ftcore.export.reader import read_header
+from ftcore.export.writer import export_gguf
 from ftcore.render import renderer_for
 from ftcore.values import Conversation, Message, Part, ToolCall
 
@@ -35,7 +40,7 @@ def failed(certificate: Certificate) -> set[str]:
     return {check.name for check in certificate.checks if not check.passed}
 
 
-@pytest.mark.parametrize("quantization", ["F32", "F16", "BF16", "Q8_0"])
+@pytest.mark.parametrize("quantization", ["F32", "F16", "BF16", "Q8_0", "Q5_K_M"])
 def test_a_true_export_passes_and_its_certificate_survives_json(exported, plain, quantization):
     steps: list[str] = []
     gguf = exported("plain", quantization)
@@ -52,6 +57,27 @@ def test_a_true_export_passes_and_its_certificate_survives_json(exported, plain,
     assert list(Draft202012Validator(schema).iter_errors(json.loads(text))) == []
     assert json.loads(text)["passed"] is True
     assert Certificate.from_json(text) == certificate
+
+
+@pytest.mark.parametrize("quantization", ["Q4_0", "Q4_K_M", "IQ4_XS", "Q2_K"])
+def test_one_other_code_of_few_bits_is_seen(mixed, tmp_path, quantization):
+    """What random weights this large say at few bits is no model's, so it is not asked for."""
+    gguf = export_gguf(mixed, tmp_path / "x.gguf", quantization).path
+    planned = plan_tensors(
+        read_hyperparameters(read_config(mixed)), open_weights(mixed), quantization
+    )
+    assert check_tensors(read_header(gguf).tensors, planned).passed
+    tensor = next(t for t in read_header(gguf).tensors if t.name == "blk.4.ffn_up.weight")
+    assert tensor.type == quantization.removesuffix("_M")
+    with gguf.open("r+b") as file:
+        at = tensor.offset + (tensor.row_bytes - 1 if quantization != "Q2_K" else 79)
+        file.seek(at)  # a byte of codes, the last of the row or of its first block
+        last = file.read(1)[0]
+        file.seek(at)
+        file.write(bytes([last ^ 0xAA]))
+    found = check_tensors(read_header(gguf).tensors, planned)
+    assert not found.passed
+    assert "blk.4.ffn_up.weight holds weights that are not the model's" in found.detail
 
 
 def test_llama_3s_rope_biases_and_an_untied_output_pass(exported, odd):
