@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from ftcore.base_card import CARD, base_card
 from ftcore.base_models import load_model, load_tokenizer, resolve_base_model
 from ftcore.cache import FOLDER as CACHE
 from ftcore.checks import (
@@ -52,12 +53,14 @@ from ftcore.settings import Settings
 from ftcore.shapes import check_importing
 from ftcore.shapes.importing import NATIVE
 from ftcore.sources import Source
+from ftcore.system_text import common_system_text
 from ftcore.workspace import check_output, new_run_folder, profile
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from ftcore.evaluate import HeldOutTurn, Loss
+    from ftcore.export.certificate import Certificate
     from ftcore.prepare import DataSet
     from ftcore.values import Prediction
 
@@ -112,6 +115,7 @@ def train(request: Request, watcher: Progress) -> Run:
     progress.stage("Rendering samples")
     # torch and transformers are imported from here on: what is refused above is refused at once
     from ftcore.evaluate import choose_turns, evaluation_loss
+    from ftcore.model_card import write_model_card
     from ftcore.prepare import prepare
     from ftcore.quiet import quieten
     from ftcore.rows import make_rows
@@ -213,11 +217,23 @@ def train(request: Request, watcher: Progress) -> Run:
         if settings.load_in_8bit:
             final = merged_in_fp32(final, base, folder / "adapter")
         save_model(final, data.renderer, folder / MODEL)
+        name = _model_name(settings, modes)
+        card = partial(
+            write_model_card,
+            folder / MODEL,
+            name,
+            base=base,
+            carried=base_card(base),
+            hub_data=[source.name for source in sources if source.kind == "hub"],
+        )
+        card(recorder.record)  # the exporter reads it
         recorder.add("model", *sorted((folder / MODEL).glob("*.safetensors")))
         del model, trained, final
 
         if settings.output_format == "gguf":
-            _export_and_prove(recorder, data, settings, progress)
+            certificate = _export_and_prove(recorder, name, data, settings, progress)
+            card(recorder.record, certificate=certificate)
+        recorder.add("model_card", folder / MODEL / CARD)
         failed = recorder.record.certificate_passed is False
         recorder.end("certificate_failed" if failed else "complete")
     return Run(folder, recorder.record)
@@ -282,6 +298,7 @@ def _new_record(
         ledger=totals(ledger),
         own_chat_template=data.own_template,
         warnings=tuple(str(problem) for problem in said.warnings),
+        system=common_system_text(item.conversation for item in data.train),
     )
 
 
@@ -348,22 +365,30 @@ def _write_predictions(
     write_whole(path, "".join(line + "\n" for line in lines))
 
 
+def _model_name(settings: Settings, modes: Iterable[str]) -> str:
+    base = re.sub(r"[^a-z0-9._-]+", "-", Path(settings.base_model).name.lower())
+    return f"{base}-{'-'.join(modes)}"
+
+
 def _export_and_prove(
-    recorder: Recorder, data: DataSet, settings: Settings, progress: Progress
-) -> None:
-    """Writes the GGUF and its certificate, and enters both in the record."""
+    recorder: Recorder, name: str, data: DataSet, settings: Settings, progress: Progress
+) -> Certificate | None:
+    """Writes the GGUF, its Modelfile and its certificate, and enters them in the record."""
     from ftcore.export.certify import certify
+    from ftcore.export.ollama import MODELFILE, write_modelfile
     from ftcore.export.writer import export_gguf
 
     folder = recorder.folder
     progress.stage(f"Exporting to GGUF ({settings.quantization})")
-    base = re.sub(r"[^a-z0-9._-]+", "-", Path(settings.base_model).name.lower())
-    name = f"{base}-{'-'.join(recorder.record.modes)}"
     gguf = folder / f"{name}-{settings.quantization}.gguf"
     export_gguf(folder / MODEL, gguf, settings.quantization, name=name, progress=progress.advance)
     recorder.add("gguf", gguf)
+    context, system = settings.max_seq_length, recorder.record.system
+    for note in write_modelfile(folder / MODEL, gguf, context=context, system=system):
+        progress.note(note)
+    recorder.add("modelfile", folder / MODELFILE)
     if not settings.certify:
-        return
+        return None
     progress.stage("Proving the GGUF")
     certificate = certify(
         gguf,
@@ -377,3 +402,4 @@ def _export_and_prove(
     for check in certificate.checks:
         if not check.passed:
             progress.note(f"certificate: {check.name} failed: {check.detail}")
+    return certificate

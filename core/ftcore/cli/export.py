@@ -21,6 +21,7 @@ def export(
 ) -> None:
     """Write a run's model, or a Hub-style model folder, as GGUF."""
     from ftcore.cli.terminal import TerminalProgress
+    from ftcore.export.ollama import modelfile_of
     from ftcore.export.writer import export_gguf
     from ftcore.model_folder import find_model
     from ftcore.quiet import quieten
@@ -31,6 +32,8 @@ def export(
     with TerminalProgress() as progress:
         progress.stage(f"Exporting to GGUF ({quantization.upper()})")
         made = export_gguf(model, target, quantization.upper(), progress=progress.advance)
+        for note in modelfile_of(source, model, made.path):
+            progress.note(note)
     if as_json:
         print_json({"path": str(made.path), "bytes": made.size, "sha256": made.sha256})
     else:

@@ -1,38 +1,29 @@
-"""What a chat template writes around the texts of a chat, found out by rendering probes.
+"""A chat template as data: what it writes around the texts of a chat.
 
-A shape is the data of one fixed frame: an opening (with the system's text and the tools), then
-questions, answers (with thoughts and tool calls) and results. :meth:`ChatShape.write` fills the
-frame, and a shape is taken only if that gives the template's own text for every probe, so a
-template that fits into no frame is none that is half right. :mod:`ftcore.export.go_template` says
-the same frame in Ollama's language.
-
-What no probe shows is left as it stands in a chat: templates that trim white space around a text
-(Llama 3, Gemma) are followed on texts that have none.
+A shape is what fills one fixed frame: an opening (with the system's text and the tools), then
+questions, answers (with thoughts and tool calls) and results. :meth:`ChatShape.write` writes the
+frame out, and :mod:`ftcore.export.read_chat_shape` takes a shape only if that gives the chat
+template's own text for every probe: a template that the frame does not hold has none, rather than
+one that is half right. :mod:`ftcore.export.go_template` says the same frame in Ollama's language.
 """
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from attrs import evolve, field, frozen
-from transformers import PreTrainedTokenizerBase
+from attrs import frozen
 
-from ftcore.controls import ControlTokens, control_tokens
-from ftcore.jinja import Chat, ChatWriter, Written
-from ftcore.template import special_tokens
-
-Field = Literal["system", "tools", "name", "arguments", "id", "result", "result as JSON"]
+from ftcore.jinja import Chat
 
 
 @frozen
 class Hole:
     """A place where a text of the chat stands."""
 
-    field: Field
+    field: str
+    """``system``, ``tools``, ``name``, ``arguments``, ``id``, ``result``, ``result as JSON``."""
 
 
 Pieces = tuple["str | Hole", ...]
@@ -133,7 +124,7 @@ class ChatShape:
             elif self.results:
                 text += self.results.between if role == "tool" else self.results.before
                 content = message["content"]
-                encoded = json.dumps(content, ensure_ascii=False)
+                encoded = as_json(content)
                 text += _filled(
                     self.results.result,
                     {
@@ -152,7 +143,7 @@ class ChatShape:
         if self.tools is None:
             return ""
         shown = (tool if self.tools.whole else tool["function"] for tool in tools)
-        return self.tools.between.join(_json(tool, self.tools.indent) for tool in shown)
+        return self.tools.between.join(as_json(tool, self.tools.indent) for tool in shown)
 
     def _thought(self, message: dict[str, Any], after_last: bool) -> str:
         thought = message.get("reasoning_content")
@@ -169,7 +160,7 @@ class ChatShape:
                 self.calls.call,
                 {
                     "name": call["function"]["name"],
-                    "arguments": _json(call["function"]["arguments"]),
+                    "arguments": as_json(call["function"]["arguments"]),
                     "id": call.get("id", ""),
                 },
             )
@@ -181,437 +172,10 @@ class ChatShape:
         return words + self.calls.beside_words + said
 
 
-def chat_shape(tokenizer: PreTrainedTokenizerBase, *, add_bos: bool) -> ChatShape | None:
-    """The shape of a tokenizer's chat template; None where the frame does not hold it.
-
-    Tools are left out of the shape of a template whose tools alone do not fit the frame.
-
-    :param add_bos: whether the runtime begins every text with the bos token, so that the shape
-        must not.
-    """
-    probing = _Probing(tokenizer)
-    try:
-        found = probing.shape()
-    except _DoesNotFitError:
-        return None
-    try:
-        with_tools = probing.with_tools(found)
-    except _DoesNotFitError:
-        with_tools = found
-    for shape in (with_tools, found):
-        if probing.holds(shape):
-            return _without_bos(shape, tokenizer) if add_bos else shape
-    return None
-
-
-class _DoesNotFitError(Exception):
-    """The template writes something that the frame has no place for."""
-
-
-# Words that no template changes or holds.
-_SYSTEM, _ASKED, _SAID, _ASKED_AGAIN = "zqsystemqz", "zqfirstqz", "zqanswerqz", "zqsecondqz"
-_THOUGHT, _RESULT, _RESULT_2 = "zqthoughtqz", 'zq"resultqz', 'zq"laterqz'
-
-
-def _user(text: str) -> dict[str, Any]:
-    return {"role": "user", "content": text}
-
-
-def _assistant(text: str, *calls: dict[str, Any], thought: str = "") -> dict[str, Any]:
-    return {
-        "role": "assistant",
-        "content": text,
-        **({"reasoning_content": thought} if thought else {}),
-        **({"tool_calls": list(calls)} if calls else {}),
-    }
-
-
-def _tool_call(name: str, call_id: str, **arguments: Any) -> dict[str, Any]:
-    function = {"name": name, "arguments": arguments}
-    return {"type": "function", "id": call_id, "function": function}
-
-
-def _tool_result(call: dict[str, Any], text: str) -> dict[str, Any]:
-    name = call["function"]["name"]
-    return {"role": "tool", "content": text, "tool_call_id": call["id"], "name": name}
-
-
-def _tool(name: str, **properties: dict[str, Any]) -> dict[str, Any]:
-    parameters = {"type": "object", "properties": properties, "required": list(properties)[:1]}
-    function = {"name": name, "description": f"zq{name}qz", "parameters": parameters}
-    return {"type": "function", "function": function}
-
-
-_SYSTEM_MESSAGE = {"role": "system", "content": _SYSTEM}
-_CALL = _tool_call("zqnameqz", "zqcall001", alpha="zqvalueqz")
-_CALL_2 = _tool_call("zqothernameqz", "zqcall002", beta="zqothervalueqz")
-_TOOLS = [
-    _tool("zqnameqz", alpha={"type": "string", "description": "b", "enum": ["c", "d"]}),
-    _tool("zqothernameqz", beta={"type": "integer"}, gamma={"type": "string"}),
-]
-
-
-@frozen
-class _Probing:
-    tokenizer: PreTrainedTokenizerBase
-    controls: ControlTokens = field(init=False)
-    _write: Written = field(init=False)
-
-    @controls.default
-    def _controls(self) -> ControlTokens:
-        return control_tokens(special_tokens(self.tokenizer))
-
-    @_write.default
-    def _writer(self) -> Written:
-        return ChatWriter(self.tokenizer).written
-
-    def written(
-        self, *chat: dict[str, Any], tools: Chat | None = None, prompt: bool = True
-    ) -> str:
-        try:
-            return self._write(list(chat), tools, prompt=prompt)
-        except Exception as error:  # a template raises whatever it likes
-            raise _DoesNotFitError from error
-
-    def shape(self) -> ChatShape:
-        """The frame without tools."""
-        first, between, said, last = _split(
-            self.written(_user(_ASKED), _assistant(_SAID), _user(_ASKED_AGAIN)),
-            _ASKED,
-            _SAID,
-            _ASKED_AGAIN,
-        )
-        question_end, answer = self._ended(between)
-        answer_end, question = self._ended(said)
-        prompt = _after(last, question_end)
-        shape = ChatShape(
-            start="",
-            openings=dict.fromkeys(_COMBINATIONS, (first,)),
-            opening_at_last=False,
-            system_at_end=False,
-            question=question,
-            question_end=question_end,
-            answer=answer,
-            answer_end=answer_end,
-            prompt=prompt,
-            prompt_without_thought=self._prompt_without_thought(question_end) or prompt,
-            thoughts=self._thoughts(question_end, answer),
-        )
-        try:
-            later = self.written(
-                _SYSTEM_MESSAGE, _user(_ASKED), _assistant(_SAID), _user(_ASKED_AGAIN)
-            )
-        except _DoesNotFitError:  # as ftcore.values.with_system writes it in training
-            opening: Pieces = (first, Hole("system"), "\n\n")
-        else:
-            if later.find(_SYSTEM) > later.find(_SAID):
-                start = _before(first, question)
-                shape = evolve(shape, start=start, opening_at_last=True)
-            opening = _pieces(
-                _before_text(self.written(_SYSTEM_MESSAGE, _user(_ASKED)), _ASKED),
-                {"system": _SYSTEM},
-            )
-        return self._opened(shape, {(False, False): (first,), (True, False): opening})
-
-    def _opened(
-        self, shape: ChatShape, openings: Mapping[tuple[bool, bool], Pieces]
-    ) -> ChatShape:
-        """With openings, of which those without tools stand for those with tools too."""
-        cut = {key: _cut(pieces, shape.start) for key, pieces in openings.items()}
-        every = {
-            (system, tools): cut.get((system, tools), cut[system, False])
-            for system, tools in _COMBINATIONS
-        }
-        return evolve(shape, openings=every)
-
-    def with_tools(self, shape: ChatShape) -> ChatShape:
-        """The frame with tools."""
-        tools, listed = self._tools()
-        openings: dict[tuple[bool, bool], Pieces] = {}
-        for system in (False, True):
-            openings[system, False] = (shape.start, *shape.openings[system, False])
-            chat = [_SYSTEM_MESSAGE] * system + [_user(_ASKED)]
-            text = _before_text(self.written(*chat, tools=_TOOLS), _ASKED)
-            openings[system, True] = _pieces(text, {"system": _SYSTEM, "tools": listed})
-        shape = self._opened(shape, openings)
-        calls, results = self._calls_and_results(shape)
-        called = [_user(_ASKED), _assistant("", _CALL), _tool_result(_CALL, _RESULT)]
-        at_end = shape.opening_at_last and _SYSTEM not in self.written(
-            _SYSTEM_MESSAGE, *called, tools=_TOOLS
-        )
-        return evolve(shape, system_at_end=at_end, tools=tools, calls=calls, results=results)
-
-    def _tools(self) -> tuple[Tools, str]:
-        """How tools are written, and the list of those of the probe."""
-        text = self.written(_user(_ASKED), tools=_TOOLS)
-        for indent in (None, 4, 2):
-            for whole in (True, False):
-                written = [_json(t if whole else t["function"], indent) for t in _TOOLS]
-                places = [text.find(tool) for tool in written]
-                if min(places) < 0:
-                    continue
-                between = text[places[0] + len(written[0]) : places[1]]
-                return Tools(whole, indent, between), between.join(written)
-        raise _DoesNotFitError
-
-    def _calls_and_results(self, shape: ChatShape) -> tuple[Calls, Results]:
-        asked = _user(_ASKED)
-        one = self.written(asked, _assistant("", _CALL), _tool_result(_CALL, _RESULT), tools=_TOOLS)
-        body = _after(_after_text(one, _ASKED), shape.question_end + shape.answer)
-        form: Field = "result as JSON" if _json(_RESULT) in body else "result"
-        texts = [_json(text) if form != "result" else text for text in (_RESULT, _RESULT_2)]
-        (call,) = _items(body, [_parts_of_call(_CALL)])
-        after, rest = _around(body[call.end :], shape.answer_end)
-        (result,) = _items(rest, [{form: texts[0], "id": _CALL["id"], "name": "zqnameqz"}])
-        results_after = _before(rest[result.end :], shape.prompt)
-        before = body[: call.start]
-        try:
-            two = self.written(
-                asked,
-                _assistant("", _CALL, _CALL_2),
-                _tool_result(_CALL, _RESULT),
-                _tool_result(_CALL_2, _RESULT_2),
-                tools=_TOOLS,
-            )
-        except _DoesNotFitError:  # one call in an answer: each gets an answer of its own
-            between = after + shape.answer_end + shape.answer + before
-            two = self.written(
-                asked,
-                _assistant("", _CALL),
-                _tool_result(_CALL, _RESULT),
-                _tool_result(_CALL, _RESULT_2),
-                tools=_TOOLS,
-            )
-            second = _CALL
-            body = _after_text(two, _ASKED)
-            rest = body[body.index(after + shape.answer_end) + len(after + shape.answer_end) :]
-        else:
-            second = _CALL_2
-            body = _after_text(two, _ASKED)
-            first, other = _items(body, [_parts_of_call(_CALL), _parts_of_call(_CALL_2)])
-            between = body[first.end : other.start]
-            rest = _around(body[other.end :], shape.answer_end)[1]
-        first, other = _items(
-            rest,
-            [
-                {form: texts[0], "id": _CALL["id"], "name": "zqnameqz"},
-                {form: texts[1], "id": second["id"], "name": second["function"]["name"]},
-            ],
-        )
-        results = Results(
-            rest[: result.start], result.pieces, rest[first.end : other.start], results_after
-        )
-        words = self.written(
-            asked, _assistant(_SAID, _CALL), _tool_result(_CALL, _RESULT), tools=_TOOLS
-        )
-        beside: str | None = None
-        if _SAID in words:
-            said = _after_text(words, _SAID)
-            (item,) = _items(said, [_parts_of_call(_CALL)])
-            beside = _before(said[: item.start], before)
-        return Calls(before, call.pieces, between, after, beside), results
-
-    def _thoughts(self, question_end: str, answer: str) -> Thoughts | None:
-        spoken = _assistant(_SAID, thought=_THOUGHT)
-        text = self.written(_user(_ASKED), spoken, prompt=False)
-        if _THOUGHT not in text:
-            return None
-        before, after, _ = _split(_after_text(text, _ASKED), _THOUGHT, _SAID)
-        later = self.written(_user(_ASKED), spoken, _user(_ASKED_AGAIN))
-        return Thoughts(_after(before, question_end + answer), after, every=_THOUGHT in later)
-
-    def _prompt_without_thought(self, question_end: str) -> str:
-        try:
-            text = str(
-                self.tokenizer.apply_chat_template(  # pyright: ignore[reportUnknownMemberType]
-                    [_user(_ASKED)],
-                    add_generation_prompt=True,
-                    tokenize=False,
-                    enable_thinking=False,
-                )
-            )
-        except Exception as error:  # a template raises whatever it likes
-            raise _DoesNotFitError from error
-        return _after(_after_text(text, _ASKED), question_end)
-
-    def _ended(self, text: str) -> tuple[str, str]:
-        """What ends a turn, its first control token and white space, and what begins the next."""
-        found = self.controls.pattern.search(text)
-        if found is None:
-            return "", text
-        end = found.end() + len(text[found.end() :]) - len(text[found.end() :].lstrip())
-        return text[:end], text[end:]
-
-    def holds(self, shape: ChatShape) -> bool:
-        """Whether the shape writes what the template writes, for every probe that it takes."""
-        taken = 0
-        for chat, tools in probe_chats(with_tools=shape.tools is not None):
-            try:
-                expected = self.written(*chat, tools=tools)
-            except _DoesNotFitError:
-                continue
-            if shape.write(chat, tools) != expected:
-                return False
-            taken += 1
-        return taken > 0
-
-
-_COMBINATIONS = tuple((system, tools) for system in (False, True) for tools in (False, True))
-
-
-def probe_chats(*, with_tools: bool) -> Iterator[tuple[Chat, Chat | None]]:
-    """Chats that end where the assistant is to speak, with their tools.
-
-    Keys stand in the order in which Ollama hands them to a template.
-    """
-    rules = {"role": "system", "content": "Answer briefly.\nIn English; “plainly”."}
-    asked, more = _user("What is 2 < 3 & 3 > 2?\n\nSay \"why\", and don't guess."), _user("And é?")
-    last = _user("Sure?")
-    said = _assistant("It is *true*.\n- 2 < 3")
-    thought = _assistant("Yes.", thought="Is it?\n\nIt is.")
-    chats: list[Chat] = [
-        [asked],
-        [asked, said, more],
-        [asked, thought, more, said, last],
-        [asked, thought, more, thought, last],
-    ]
-    listed: list[tuple[Chat, Chat | None]] = [(chat, None) for chat in chats]
-    if with_tools:
-        look = _tool_call("look_up", "abcdef001", place="Bergen <Norway> & \"west\"\n", times=[1, 2])
-        count = _tool_call("count", "abcdef002", deep={"a": {"b": None, "c": [True, "x"]}}, n=1.5)
-        bare = _tool_call("now", "abcdef003")
-        tools = [
-            _tool(
-                "look_up",
-                place={"type": "string", "description": 'Where? "<city>" & such\n', "enum": ["a"]},
-                times={"type": "array", "description": "When", "items": {"type": "integer"}},
-            ),
-            _tool("count", n={"type": "number"}),
-            _tool("now"),
-        ]
-        del tools[2]["function"]["parameters"]["required"]
-        looked = _tool_result(look, '{"rain": "3 < 4 mm", "wind": null}')
-        counted, told = _tool_result(count, "Twelve.\nOr so."), _tool_result(bare, "12:00")
-        calls = _assistant("", look)
-        chats += [
-            [asked, calls, looked],
-            [asked, calls, looked, said, more],
-            [asked, _assistant("", look, count), looked, counted],
-            [asked, _assistant("", look, count, bare), looked, counted, told, said, more],
-            [asked, _assistant("", bare), told, _assistant("", count), counted],
-            [asked, _assistant("I look.", look), looked],
-            [asked, _assistant("", look, thought="Where?"), looked],
-            [asked, _assistant("I look.", look, thought="Where?"), looked, thought, more],
-        ]
-        listed += [(chat, tools) for chat in chats]
-    for chat, given in listed:
-        yield chat, given
-        yield [rules, *chat], given
-
-
-def _without_bos(shape: ChatShape, tokenizer: PreTrainedTokenizerBase) -> ChatShape:
-    bos = str(tokenizer.bos_token)
-    if shape.start:
-        return evolve(shape, start=shape.start.removeprefix(bos))
-    openings = {key: _cut(pieces, bos) for key, pieces in shape.openings.items()}
-    return evolve(shape, openings=openings)
-
-
-# Texts
-
-
-@frozen
-class _Item:
-    start: int
-    end: int
-    pieces: Pieces
-
-
-def _parts_of_call(call: dict[str, Any]) -> dict[Field, str]:
-    function = call["function"]
-    return {
-        "arguments": _json(function["arguments"]),
-        "name": function["name"],
-        "id": call["id"],
-    }
-
-
-def _items(text: str, parts: Sequence[Mapping[Field, str]]) -> list[_Item]:
-    """Where the parts of each item stand in a text, one item after the other."""
-    found: list[_Item] = []
-    for of_item in parts:
-        places = {key: text.find(part) for key, part in of_item.items()}
-        here = {key: place for key, place in places.items() if place >= 0}
-        needed = next(iter(of_item))  # the first is the one that matters
-        if needed not in here or ("arguments" in of_item and "name" not in here):
-            raise _DoesNotFitError
-        start = min(here.values())
-        end = max(place + len(of_item[key]) for key, place in here.items())
-        found.append(_Item(start, end, _pieces(text[start:end], of_item)))
-    if any(one.end > other.start for one, other in pairwise(found)):
-        raise _DoesNotFitError
-    return found
-
-
-def _pieces(text: str, parts: Mapping[Field, str]) -> Pieces:
-    """The text with holes for the parts that stand in it."""
-    named = {part: key for key, part in parts.items()}
-    pattern = "|".join(map(re.escape, sorted(named, key=len, reverse=True)))
-    pieces = [
-        Hole(named[piece]) if piece in named else piece
-        for piece in re.split(f"({pattern})", text)
-    ]
-    return tuple(piece for piece in pieces if piece != "")
+def as_json(value: object, indent: int | None = None) -> str:
+    """JSON as chat templates write it (``tojson`` of transformers)."""
+    return json.dumps(value, ensure_ascii=False, indent=indent)
 
 
 def _filled(pieces: Pieces, texts: Mapping[str, str]) -> str:
     return "".join(p if isinstance(p, str) else texts[p.field] for p in pieces)
-
-
-def _json(value: object, indent: int | None = None) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=indent)
-
-
-def _split(text: str, *marks: str) -> list[str]:
-    """What stands before, between and after the marks, in this order."""
-    found: list[str] = []
-    for mark in marks:
-        before, mark, text = text.partition(mark)
-        if not mark:
-            raise _DoesNotFitError
-        found.append(before)
-    return [*found, text]
-
-
-def _around(text: str, mark: str) -> tuple[str, str]:
-    before, after = _split(text, mark) if mark else ("", text)
-    return before, after
-
-
-def _after_text(text: str, mark: str) -> str:
-    return _split(text, mark)[1]
-
-
-def _before_text(text: str, mark: str) -> str:
-    return _split(text, mark)[0]
-
-
-def _after(text: str, head: str) -> str:
-    if not text.startswith(head):
-        raise _DoesNotFitError
-    return text[len(head) :]
-
-
-def _before(text: str, tail: str) -> str:
-    if not text.endswith(tail):
-        raise _DoesNotFitError
-    return text[: len(text) - len(tail)]
-
-
-def _cut(pieces: Pieces, head: str) -> Pieces:
-    """Without a text at the beginning, where it stands there."""
-    first = pieces[0] if pieces else ""
-    if isinstance(first, str):
-        rest = first.removeprefix(head)
-        return (rest, *pieces[1:]) if rest else pieces[1:]
-    return pieces

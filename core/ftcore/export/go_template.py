@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import re
 
-from ftcore.export.chat_shape import Calls, ChatShape, Field, Pieces, Results, Thoughts, Tools
+from ftcore.export.chat_shape import Calls, ChatShape, Pieces, Results, Thoughts, Tools
 
 _JSON = (
     '{{ define "json" }}{{ $type := printf "%T" . }}'
@@ -249,7 +249,7 @@ def _choice(condition: str, yes: str, no: str) -> str:
     return f"{{{{ if {condition} }}}}{yes}{{{{ else }}}}{no}{{{{ end }}}}"
 
 
-def _pieces(pieces: Pieces, code: dict[Field, str]) -> str:
+def _pieces(pieces: Pieces, code: dict[str, str]) -> str:
     return "".join(_text(p) if isinstance(p, str) else code[p.field] for p in pieces)
 
 
