@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 if TYPE_CHECKING:
     from ftcore.base_models import BaseModel
@@ -74,13 +74,13 @@ def licence_files(folder: Path) -> list[Path]:
 
 def licence_of(card: Path) -> Licence:
     """The licence that a model card states in its front matter."""
-    from huggingface_hub import metadata_load
+    import huggingface_hub
 
+    hub: Any = huggingface_hub
     try:
-        read: object = metadata_load(card)
+        stated: Mapping[str, Any] = hub.metadata_load(card) or {}
     except Exception:  # there is none, or its YAML is broken: that tells as little
         return Licence()
-    stated = cast("Mapping[str, Any]", read) if isinstance(read, Mapping) else {}
     texts = {key: _text(stated.get(key)) for key in ("license", "license_name", "license_link")}
     return Licence(texts["license"], texts["license_name"], texts["license_link"])
 
@@ -88,7 +88,7 @@ def licence_of(card: Path) -> Licence:
 def _of_folder(folder: Path, known: Licence) -> BaseCard:
     stated = licence_of(folder / CARD)
     files = {path.name: path.read_bytes() for path in licence_files(folder)}
-    return BaseCard(stated if stated.id else evolve(known), files)
+    return BaseCard(stated if stated.id else known, files)
 
 
 def _named(name: str | None) -> Licence:

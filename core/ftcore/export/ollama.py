@@ -1,9 +1,10 @@
 """Writes a Modelfile, with which ``ollama create`` makes a model of a GGUF.
 
-TEMPLATE says in Ollama's language what the chat template writes (:mod:`ftcore.export.read_chat_shape`
-finds out what that is). A chat template that this language cannot follow gets no TEMPLATE:
-Ollama 0.30 and newer then renders chats with the template in the GGUF, as llama.cpp does; older
-ones do not know it and would send the bare question, so a note says which is needed.
+TEMPLATE says in Ollama's language what the chat template writes
+(:mod:`ftcore.export.read_chat_shape` finds out what that is). A chat template that this language
+cannot follow gets no TEMPLATE: Ollama 0.30 and newer then renders chats with the template in the
+GGUF, as llama.cpp does; older ones do not know it and would send the bare question, so a note says
+which is needed.
 
 ``num_ctx`` is the length that was trained, where that is known: beyond it the model's behaviour
 was not trained, and Ollama would fill the memory of a longer one. SYSTEM is the system text that

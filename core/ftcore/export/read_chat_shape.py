@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from attrs import evolve, field, frozen
+from attrs import evolve, frozen
 from transformers import PreTrainedTokenizerBase
 
 from ftcore.controls import ControlTokens, control_tokens
@@ -99,19 +99,11 @@ _TOOLS = [
 ]
 
 
-@frozen
 class _Probing:
-    tokenizer: PreTrainedTokenizerBase
-    controls: ControlTokens = field(init=False)
-    _write: Written = field(init=False)
-
-    @controls.default
-    def _controls(self) -> ControlTokens:
-        return control_tokens(special_tokens(self.tokenizer))
-
-    @_write.default
-    def _writer(self) -> Written:
-        return ChatWriter(self.tokenizer).written
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        self._tokenizer = tokenizer
+        self._controls: ControlTokens = control_tokens(special_tokens(tokenizer))
+        self._write: Written = ChatWriter(tokenizer).written
 
     def written(self, *chat: dict[str, Any], tools: Chat | None = None, prompt: bool = True) -> str:
         try:
@@ -267,7 +259,7 @@ class _Probing:
     def _prompt_without_thought(self, question_end: str) -> str:
         try:
             text = str(
-                self.tokenizer.apply_chat_template(  # pyright: ignore[reportUnknownMemberType]
+                self._tokenizer.apply_chat_template(  # pyright: ignore[reportUnknownMemberType]
                     [_user(_ASKED)],
                     add_generation_prompt=True,
                     tokenize=False,
@@ -280,7 +272,7 @@ class _Probing:
 
     def _ended(self, text: str) -> tuple[str, str]:
         """What ends a turn, its first control token and white space, and what begins the next."""
-        found = self.controls.pattern.search(text)
+        found = self._controls.pattern.search(text)
         if found is None:
             return "", text
         end = found.end() + len(text[found.end() :]) - len(text[found.end() :].lstrip())
