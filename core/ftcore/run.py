@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections import Counter
@@ -114,7 +113,7 @@ def train(request: Request, watcher: Progress) -> Run:
 
     progress.stage("Rendering samples")
     # torch and transformers are imported from here on: what is refused above is refused at once
-    from ftcore.evaluate import choose_turns, evaluation_loss
+    from ftcore.evaluate import choose_turns, evaluation_loss, write_predictions
     from ftcore.model_card import write_model_card
     from ftcore.prepare import prepare
     from ftcore.quiet import quieten
@@ -197,7 +196,7 @@ def train(request: Request, watcher: Progress) -> Run:
 
         progress.stage("Measuring the trained model")
         after, said_after = measure(trained.model)
-        _write_predictions(folder / "predictions.jsonl", turns, said_before, said_after)
+        write_predictions(folder / "predictions.jsonl", turns, said_before, said_after)
         recorder.add("predictions", folder / "predictions.jsonl")
         recorder.keep(
             before=before,
@@ -339,30 +338,6 @@ def _measure(
         figures |= {f"{prefix}{key}": value for key, value in mode.metrics(own).items()}
     measured = Measured(loss.total if loss else None, loss.by_part if loss else {}, figures)
     return measured, said
-
-
-def _write_predictions(
-    path: Path,
-    turns: Sequence[HeldOutTurn],
-    before: Sequence[Prediction],
-    after: Sequence[Prediction],
-) -> None:
-    lines = [
-        json.dumps(
-            {
-                "file": turn.item.sample.file,
-                "line": turn.item.sample.line,
-                "mode": turn.item.mode.name,
-                "prompt": turn.turn.prompt,
-                "reference": turn.turn.answer,
-                "before": first.text,
-                "after": second.text,
-            },
-            ensure_ascii=False,
-        )
-        for turn, first, second in zip(turns, before, after, strict=True)
-    ]
-    write_whole(path, "".join(line + "\n" for line in lines))
 
 
 def _model_name(settings: Settings, modes: Iterable[str]) -> str:

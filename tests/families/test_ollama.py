@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from functools import cache
 from importlib import resources
 from itertools import islice
 from pathlib import Path
@@ -12,10 +13,11 @@ from typing import Any
 
 import pytest
 
+from ftcore.export.chat_probes import probe_chats
 from ftcore.export.chat_shape import ChatShape
 from ftcore.export.go_template import go_template
 from ftcore.export.ollama import write_modelfile
-from ftcore.export.read_chat_shape import chat_shape, probe_chats
+from ftcore.export.read_chat_shape import chat_shape
 from ftcore.export.vocabulary import added_tokens
 from ftcore.plugins import open_mode
 from ftcore.render import Renderer, renderer_for
@@ -64,6 +66,7 @@ def written(tokenizer: Any, chat: list[dict[str, Any]], tools: Any, **options: A
         return None
 
 
+@cache
 def shape_and_start(tokenizer: Any) -> tuple[ChatShape, str]:
     """The shape, and the token of the chat template that the runtime writes before it by itself."""
     begins, _ = added_tokens(tokenizer)

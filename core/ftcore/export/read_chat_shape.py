@@ -7,7 +7,7 @@ What no probe shows stays as it stands in a chat: templates that trim white spac
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -15,6 +15,23 @@ from attrs import evolve, frozen
 from transformers import PreTrainedTokenizerBase
 
 from ftcore.controls import ControlTokens, control_tokens
+from ftcore.export.chat_probes import (
+    ASKED,
+    ASKED_AGAIN,
+    CALL,
+    CALL_2,
+    RESULT,
+    RESULT_2,
+    SAID,
+    SYSTEM,
+    SYSTEM_MESSAGE,
+    THOUGHT,
+    TOOLS,
+    assistant,
+    probe_chats,
+    tool_result,
+    user,
+)
 from ftcore.export.chat_shape import (
     Calls,
     ChatShape,
@@ -56,47 +73,7 @@ class _DoesNotFitError(Exception):
     """The template writes something that the frame has no place for."""
 
 
-# Words that no template changes or holds.
-_SYSTEM, _ASKED, _SAID, _ASKED_AGAIN = "zqsystemqz", "zqfirstqz", "zqanswerqz", "zqsecondqz"
-_THOUGHT, _RESULT, _RESULT_2 = "zqthoughtqz", 'zq"resultqz', 'zq"laterqz'
-
-
-def _user(text: str) -> dict[str, Any]:
-    return {"role": "user", "content": text}
-
-
-def _assistant(text: str, *calls: dict[str, Any], thought: str = "") -> dict[str, Any]:
-    return {
-        "role": "assistant",
-        "content": text,
-        **({"reasoning_content": thought} if thought else {}),
-        **({"tool_calls": list(calls)} if calls else {}),
-    }
-
-
-def _tool_call(name: str, call_id: str, **arguments: Any) -> dict[str, Any]:
-    function = {"name": name, "arguments": arguments}
-    return {"type": "function", "id": call_id, "function": function}
-
-
-def _tool_result(call: dict[str, Any], text: str) -> dict[str, Any]:
-    name = call["function"]["name"]
-    return {"role": "tool", "content": text, "tool_call_id": call["id"], "name": name}
-
-
-def _tool(name: str, **properties: dict[str, Any]) -> dict[str, Any]:
-    parameters = {"type": "object", "properties": properties, "required": list(properties)[:1]}
-    function = {"name": name, "description": f"zq{name}qz", "parameters": parameters}
-    return {"type": "function", "function": function}
-
-
-_SYSTEM_MESSAGE = {"role": "system", "content": _SYSTEM}
-_CALL = _tool_call("zqnameqz", "zqcall001", alpha="zqvalueqz")
-_CALL_2 = _tool_call("zqothernameqz", "zqcall002", beta="zqothervalueqz")
-_TOOLS = [
-    _tool("zqnameqz", alpha={"type": "string", "description": "b", "enum": ["c", "d"]}),
-    _tool("zqothernameqz", beta={"type": "integer"}, gamma={"type": "string"}),
-]
+_COMBINATIONS = tuple((system, tools) for system in (False, True) for tools in (False, True))
 
 
 class _Probing:
@@ -114,10 +91,10 @@ class _Probing:
     def shape(self) -> ChatShape:
         """The frame without tools."""
         first, between, said, last = _split(
-            self.written(_user(_ASKED), _assistant(_SAID), _user(_ASKED_AGAIN)),
-            _ASKED,
-            _SAID,
-            _ASKED_AGAIN,
+            self.written(user(ASKED), assistant(SAID), user(ASKED_AGAIN)),
+            ASKED,
+            SAID,
+            ASKED_AGAIN,
         )
         question_end, answer = self._ended(between)
         answer_end, question = self._ended(said)
@@ -136,18 +113,16 @@ class _Probing:
             thoughts=self._thoughts(question_end, answer),
         )
         try:
-            later = self.written(
-                _SYSTEM_MESSAGE, _user(_ASKED), _assistant(_SAID), _user(_ASKED_AGAIN)
-            )
+            later = self.written(SYSTEM_MESSAGE, user(ASKED), assistant(SAID), user(ASKED_AGAIN))
         except _DoesNotFitError:  # as ftcore.values.with_system writes it in training
             opening: Pieces = (first, Hole("system"), "\n\n")
         else:
-            if later.find(_SYSTEM) > later.find(_SAID):
+            if later.find(SYSTEM) > later.find(SAID):
                 start = _before(first, question)
                 shape = evolve(shape, start=start, opening_at_last=True)
             opening = _pieces(
-                _before_text(self.written(_SYSTEM_MESSAGE, _user(_ASKED)), _ASKED),
-                {"system": _SYSTEM},
+                _before_text(self.written(SYSTEM_MESSAGE, user(ASKED)), ASKED),
+                {"system": SYSTEM},
             )
         return self._opened(shape, {(False, False): (first,), (True, False): opening})
 
@@ -166,23 +141,23 @@ class _Probing:
         openings: dict[tuple[bool, bool], Pieces] = {}
         for system in (False, True):
             openings[system, False] = (shape.start, *shape.openings[system, False])
-            chat = [_SYSTEM_MESSAGE] * system + [_user(_ASKED)]
-            text = _before_text(self.written(*chat, tools=_TOOLS), _ASKED)
-            openings[system, True] = _pieces(text, {"system": _SYSTEM, "tools": listed})
+            chat = [SYSTEM_MESSAGE] * system + [user(ASKED)]
+            text = _before_text(self.written(*chat, tools=TOOLS), ASKED)
+            openings[system, True] = _pieces(text, {"system": SYSTEM, "tools": listed})
         shape = self._opened(shape, openings)
         calls, results = self._calls_and_results(shape)
-        called = [_user(_ASKED), _assistant("", _CALL), _tool_result(_CALL, _RESULT)]
-        at_end = shape.opening_at_last and _SYSTEM not in self.written(
-            _SYSTEM_MESSAGE, *called, tools=_TOOLS
+        called = [user(ASKED), assistant("", CALL), tool_result(CALL, RESULT)]
+        at_end = shape.opening_at_last and SYSTEM not in self.written(
+            SYSTEM_MESSAGE, *called, tools=TOOLS
         )
         return evolve(shape, system_at_end=at_end, tools=tools, calls=calls, results=results)
 
     def _tools(self) -> tuple[Tools, str]:
         """How tools are written, and the list of those of the probe."""
-        text = self.written(_user(_ASKED), tools=_TOOLS)
+        text = self.written(user(ASKED), tools=TOOLS)
         for indent in (None, 4, 2):
             for whole in (True, False):
-                written = [as_json(t if whole else t["function"], indent) for t in _TOOLS]
+                written = [as_json(t if whole else t["function"], indent) for t in TOOLS]
                 places = [text.find(tool) for tool in written]
                 if min(places) < 0:
                     continue
@@ -191,76 +166,74 @@ class _Probing:
         raise _DoesNotFitError
 
     def _calls_and_results(self, shape: ChatShape) -> tuple[Calls, Results]:
-        asked = _user(_ASKED)
-        one = self.written(asked, _assistant("", _CALL), _tool_result(_CALL, _RESULT), tools=_TOOLS)
-        body = _after(_after_text(one, _ASKED), shape.question_end + shape.answer)
-        form = "result as JSON" if as_json(_RESULT) in body else "result"
-        texts = [as_json(text) if form != "result" else text for text in (_RESULT, _RESULT_2)]
-        (call,) = _items(body, [_parts_of_call(_CALL)])
+        asked = user(ASKED)
+        one = self.written(asked, assistant("", CALL), tool_result(CALL, RESULT), tools=TOOLS)
+        body = _after(_after_text(one, ASKED), shape.question_end + shape.answer)
+        form = "result as JSON" if as_json(RESULT) in body else "result"
+        texts = [as_json(text) if form != "result" else text for text in (RESULT, RESULT_2)]
+        (call,) = _items(body, [_parts_of_call(CALL)])
         after, rest = _around(body[call.end :], shape.answer_end)
-        (result,) = _items(rest, [{form: texts[0], "id": _CALL["id"], "name": "zqnameqz"}])
+        (result,) = _items(rest, [{form: texts[0], "id": CALL["id"], "name": "zqnameqz"}])
         results_after = _before(rest[result.end :], shape.prompt)
         before = body[: call.start]
         try:
             two = self.written(
                 asked,
-                _assistant("", _CALL, _CALL_2),
-                _tool_result(_CALL, _RESULT),
-                _tool_result(_CALL_2, _RESULT_2),
-                tools=_TOOLS,
+                assistant("", CALL, CALL_2),
+                tool_result(CALL, RESULT),
+                tool_result(CALL_2, RESULT_2),
+                tools=TOOLS,
             )
         except _DoesNotFitError:  # one call in an answer: each gets an answer of its own
             between = after + shape.answer_end + shape.answer + before
             two = self.written(
                 asked,
-                _assistant("", _CALL),
-                _tool_result(_CALL, _RESULT),
-                _tool_result(_CALL, _RESULT_2),
-                tools=_TOOLS,
+                assistant("", CALL),
+                tool_result(CALL, RESULT),
+                tool_result(CALL, RESULT_2),
+                tools=TOOLS,
             )
-            second = _CALL
-            body = _after_text(two, _ASKED)
+            second = CALL
+            body = _after_text(two, ASKED)
             rest = body[body.index(after + shape.answer_end) + len(after + shape.answer_end) :]
         else:
-            second = _CALL_2
-            body = _after_text(two, _ASKED)
-            first, other = _items(body, [_parts_of_call(_CALL), _parts_of_call(_CALL_2)])
+            second = CALL_2
+            body = _after_text(two, ASKED)
+            first, other = _items(body, [_parts_of_call(CALL), _parts_of_call(CALL_2)])
             between = body[first.end : other.start]
             rest = _around(body[other.end :], shape.answer_end)[1]
         first, other = _items(
             rest,
             [
-                {form: texts[0], "id": _CALL["id"], "name": "zqnameqz"},
+                {form: texts[0], "id": CALL["id"], "name": "zqnameqz"},
                 {form: texts[1], "id": second["id"], "name": second["function"]["name"]},
             ],
         )
         results = Results(
             rest[: result.start], result.pieces, rest[first.end : other.start], results_after
         )
-        words = self.written(
-            asked, _assistant(_SAID, _CALL), _tool_result(_CALL, _RESULT), tools=_TOOLS
-        )
+        words = self.written(asked, assistant(SAID, CALL), tool_result(CALL, RESULT), tools=TOOLS)
         beside: str | None = None
-        if _SAID in words:
-            said = _after_text(words, _SAID)
-            (item,) = _items(said, [_parts_of_call(_CALL)])
+        if SAID in words:
+            said = _after_text(words, SAID)
+            (item,) = _items(said, [_parts_of_call(CALL)])
             beside = _before(said[: item.start], before)
         return Calls(before, call.pieces, between, after, beside), results
 
     def _thoughts(self, question_end: str, answer: str) -> Thoughts | None:
-        spoken = _assistant(_SAID, thought=_THOUGHT)
-        text = self.written(_user(_ASKED), spoken, prompt=False)
-        if _THOUGHT not in text:
+        spoken = assistant(SAID, thought=THOUGHT)
+        text = self.written(user(ASKED), spoken, prompt=False)
+        if THOUGHT not in text:
             return None
-        before, after, _ = _split(_after_text(text, _ASKED), _THOUGHT, _SAID)
-        later = self.written(_user(_ASKED), spoken, _user(_ASKED_AGAIN))
-        return Thoughts(_after(before, question_end + answer), after, every=_THOUGHT in later)
+        before, after, _ = _split(_after_text(text, ASKED), THOUGHT, SAID)
+        later = self.written(user(ASKED), spoken, user(ASKED_AGAIN))
+        return Thoughts(_after(before, question_end + answer), after, every=THOUGHT in later)
 
     def _prompt_without_thought(self, question_end: str) -> str:
         try:
             text = str(
                 self._tokenizer.apply_chat_template(  # pyright: ignore[reportUnknownMemberType]
-                    [_user(_ASKED)],
+                    [user(ASKED)],
                     add_generation_prompt=True,
                     tokenize=False,
                     enable_thinking=False,
@@ -268,7 +241,7 @@ class _Probing:
             )
         except Exception as error:  # a template raises whatever it likes
             raise _DoesNotFitError from error
-        return _after(_after_text(text, _ASKED), question_end)
+        return _after(_after_text(text, ASKED), question_end)
 
     def _ended(self, text: str) -> tuple[str, str]:
         """What ends a turn, its first control token and white space, and what begins the next."""
@@ -290,59 +263,6 @@ class _Probing:
                 return False
             taken += 1
         return taken > 0
-
-
-_COMBINATIONS = tuple((system, tools) for system in (False, True) for tools in (False, True))
-
-
-def probe_chats(*, with_tools: bool) -> Iterator[tuple[Chat, Chat | None]]:
-    """Chats that end where the assistant is to speak, with their tools.
-
-    Keys stand in the order in which Ollama hands them to a template.
-    """
-    rules = {"role": "system", "content": "Answer briefly.\nIn English; “plainly”."}
-    asked, more = _user('What is 2 < 3 & 3 > 2?\n\nSay "why", and don\'t guess.'), _user("And é?")
-    last = _user("Sure?")
-    said = _assistant("It is *true*.\n- 2 < 3")
-    thought = _assistant("Yes.", thought="Is it?\n\nIt is.")
-    chats: list[Chat] = [
-        [asked],
-        [asked, said, more],
-        [asked, thought, more, said, last],
-        [asked, thought, more, thought, last],
-    ]
-    listed: list[tuple[Chat, Chat | None]] = [(chat, None) for chat in chats]
-    if with_tools:
-        look = _tool_call("look_up", "abcdef001", place='Bergen <Norway> & "west"\n', times=[1, 2])
-        count = _tool_call("count", "abcdef002", deep={"a": {"b": None, "c": [True, "x"]}}, n=1.5)
-        bare = _tool_call("now", "abcdef003")
-        tools = [
-            _tool(
-                "look_up",
-                place={"type": "string", "description": 'Where? "<city>" & such\n', "enum": ["a"]},
-                times={"type": "array", "description": "When", "items": {"type": "integer"}},
-            ),
-            _tool("count", n={"type": "number"}),
-            _tool("now"),
-        ]
-        del tools[2]["function"]["parameters"]["required"]
-        looked = _tool_result(look, '{"rain": "3 < 4 mm", "wind": null}')
-        counted, told = _tool_result(count, "Twelve.\nOr so."), _tool_result(bare, "12:00")
-        calls = _assistant("", look)
-        chats += [
-            [asked, calls, looked],
-            [asked, calls, looked, said, more],
-            [asked, _assistant("", look, count), looked, counted],
-            [asked, _assistant("", look, count, bare), looked, counted, told, said, more],
-            [asked, _assistant("", bare), told, _assistant("", count), counted],
-            [asked, _assistant("I look.", look), looked],
-            [asked, _assistant("", look, thought="Where?"), looked],
-            [asked, _assistant("I look.", look, thought="Where?"), looked, thought, more],
-        ]
-        listed += [(chat, tools) for chat in chats]
-    for chat, given in listed:
-        yield chat, given
-        yield [rules, *chat], given
 
 
 def _without_bos(shape: ChatShape, tokenizer: PreTrainedTokenizerBase) -> ChatShape:
