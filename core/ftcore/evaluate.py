@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from itertools import islice, zip_longest
 from operator import itemgetter
+from pathlib import Path
 from typing import Any
 
 import torch
 from attrs import field, frozen
 from transformers import GenerationConfig, PreTrainedModel
 
+from ftcore.files import write_whole
 from ftcore.prepare import Prepared, PreparedSamples
 from ftcore.render import IGNORE, Example, Renderer, Turn
 from ftcore.values import Prediction
@@ -148,6 +151,31 @@ def generate(
         _prediction(renderer, turn, said[index], ends, *likelihoods[index])
         for index, turn in enumerate(turns)
     )
+
+
+def write_predictions(
+    path: Path,
+    turns: Sequence[HeldOutTurn],
+    before: Sequence[Prediction],
+    after: Sequence[Prediction],
+) -> None:
+    """Writes a line of JSON for each turn: its prompt, its reference and what was said, twice."""
+    lines = [
+        json.dumps(
+            {
+                "file": turn.item.sample.file,
+                "line": turn.item.sample.line,
+                "mode": turn.item.mode.name,
+                "prompt": turn.turn.prompt,
+                "reference": turn.turn.answer,
+                "before": first.text,
+                "after": second.text,
+            },
+            ensure_ascii=False,
+        )
+        for turn, first, second in zip(turns, before, after, strict=True)
+    ]
+    write_whole(path, "".join(line + "\n" for line in lines))
 
 
 def _reference_nll(

@@ -20,6 +20,9 @@ from ftcore.ledger import Totals
 RECORD = "record.json"
 FORMAT = 1
 
+ArtifactKind = Literal[
+    "model", "model_card", "gguf", "modelfile", "certificate", "ledger", "log", "predictions"
+]
 State = Literal["running", "complete", "certificate_failed", "failed", "interrupted"]
 
 LIBRARIES = (
@@ -84,7 +87,7 @@ class Training:
 class Artifact:
     """A file that the run made. The path is relative to the run."""
 
-    kind: Literal["model", "gguf", "certificate", "ledger", "log", "predictions"]
+    kind: ArtifactKind
     path: str
     bytes: int
     sha256: str
@@ -122,6 +125,8 @@ class RunRecord:
     artifacts: tuple[Artifact, ...] = ()
     certificate_passed: bool | None = None
     warnings: tuple[str, ...] = ()
+    system: str | None = None
+    """The system text of every trained sample, where they have the same."""
 
 
 def to_json(record: RunRecord) -> dict[str, Any]:

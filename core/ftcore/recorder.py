@@ -8,13 +8,13 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import attrs
 
 from ftcore.errors import FtcoreError, Terminated
 from ftcore.files import sha256
-from ftcore.record import Artifact, RunRecord, State, write_record
+from ftcore.record import Artifact, ArtifactKind, RunRecord, State, write_record
 
 FULL_WORDS = ("No space left", "StorageFull", "os error 28", "Disk quota", "os error 122")
 """How libraries that write by themselves word it."""
@@ -38,7 +38,7 @@ class Recorder:
 
     def add(
         self,
-        kind: Literal["model", "gguf", "certificate", "ledger", "log", "predictions"],
+        kind: ArtifactKind,
         *paths: Path,
     ) -> None:
         """Enters files of the run with their hashes."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ftcore.record import RunRecord
+from ftcore.serving import llama_server_command
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -52,6 +53,9 @@ def facts(record: RunRecord, folder: Path) -> list[tuple[str, str]]:
         rows.append(("certificate", "passed" if record.certificate_passed else "FAILED"))
     rows.append(("run", str(folder)))
     rows += [(a.kind, str(folder / a.path)) for a in record.artifacts if a.kind in _SHOWN]
+    if gguf := record.artifact("gguf"):
+        context = record.settings["max_seq_length"].value
+        rows.append(("to run it", llama_server_command(folder / gguf.path, context)))
     return rows
 
 
@@ -59,7 +63,7 @@ def _quantization(path: str) -> str:
     return path.removesuffix(".gguf").rpartition("-")[2]
 
 
-_SHOWN = ("model", "gguf", "certificate")
+_SHOWN = ("model", "gguf", "modelfile", "certificate")
 
 
 def summary(record: RunRecord, folder: Path) -> RenderableType:

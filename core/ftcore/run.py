@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from ftcore.base_card import CARD, base_card
 from ftcore.base_models import load_model, load_tokenizer, resolve_base_model
 from ftcore.cache import FOLDER as CACHE
 from ftcore.checks import (
@@ -52,12 +52,14 @@ from ftcore.settings import Settings
 from ftcore.shapes import check_importing
 from ftcore.shapes.importing import NATIVE
 from ftcore.sources import Source
+from ftcore.system_text import common_system_text
 from ftcore.workspace import check_output, new_run_folder, profile
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from ftcore.evaluate import HeldOutTurn, Loss
+    from ftcore.export.certificate import Certificate
     from ftcore.prepare import DataSet
     from ftcore.values import Prediction
 
@@ -111,7 +113,8 @@ def train(request: Request, watcher: Progress) -> Run:
 
     progress.stage("Rendering samples")
     # torch and transformers are imported from here on: what is refused above is refused at once
-    from ftcore.evaluate import choose_turns, evaluation_loss
+    from ftcore.evaluate import choose_turns, evaluation_loss, write_predictions
+    from ftcore.model_card import write_model_card
     from ftcore.prepare import prepare
     from ftcore.quiet import quieten
     from ftcore.rows import make_rows
@@ -193,7 +196,7 @@ def train(request: Request, watcher: Progress) -> Run:
 
         progress.stage("Measuring the trained model")
         after, said_after = measure(trained.model)
-        _write_predictions(folder / "predictions.jsonl", turns, said_before, said_after)
+        write_predictions(folder / "predictions.jsonl", turns, said_before, said_after)
         recorder.add("predictions", folder / "predictions.jsonl")
         recorder.keep(
             before=before,
@@ -213,11 +216,23 @@ def train(request: Request, watcher: Progress) -> Run:
         if settings.load_in_8bit:
             final = merged_in_fp32(final, base, folder / "adapter")
         save_model(final, data.renderer, folder / MODEL)
+        name = _model_name(settings, modes)
+        card = partial(
+            write_model_card,
+            folder / MODEL,
+            name,
+            base=base,
+            carried=base_card(base),
+            hub_data=[source.name for source in sources if source.kind == "hub"],
+        )
+        card(recorder.record)  # the exporter reads it
         recorder.add("model", *sorted((folder / MODEL).glob("*.safetensors")))
         del model, trained, final
 
         if settings.output_format == "gguf":
-            _export_and_prove(recorder, data, settings, progress)
+            certificates = _export_and_prove(recorder, name, data, settings, progress)
+            card(recorder.record, certificates=certificates)
+        recorder.add("model_card", folder / MODEL / CARD)
         failed = recorder.record.certificate_passed is False
         recorder.end("certificate_failed" if failed else "complete")
     return Run(folder, recorder.record)
@@ -282,6 +297,7 @@ def _new_record(
         ledger=totals(ledger),
         own_chat_template=data.own_template,
         warnings=tuple(str(problem) for problem in said.warnings),
+        system=common_system_text(item.conversation for item in data.train),
     )
 
 
@@ -324,51 +340,43 @@ def _measure(
     return measured, said
 
 
-def _write_predictions(
-    path: Path,
-    turns: Sequence[HeldOutTurn],
-    before: Sequence[Prediction],
-    after: Sequence[Prediction],
-) -> None:
-    lines = [
-        json.dumps(
-            {
-                "file": turn.item.sample.file,
-                "line": turn.item.sample.line,
-                "mode": turn.item.mode.name,
-                "prompt": turn.turn.prompt,
-                "reference": turn.turn.answer,
-                "before": first.text,
-                "after": second.text,
-            },
-            ensure_ascii=False,
-        )
-        for turn, first, second in zip(turns, before, after, strict=True)
-    ]
-    write_whole(path, "".join(line + "\n" for line in lines))
+def _model_name(settings: Settings, modes: Iterable[str]) -> str:
+    base = re.sub(r"[^a-z0-9._-]+", "-", Path(settings.base_model).name.lower())
+    return f"{base}-{'-'.join(modes)}"
 
 
 def _export_and_prove(
-    recorder: Recorder, data: DataSet, settings: Settings, progress: Progress
-) -> None:
-    """Writes a GGUF and its certificate for each quantization, and enters them in the record."""
+    recorder: Recorder, name: str, data: DataSet, settings: Settings, progress: Progress
+) -> tuple[Certificate, ...]:
+    """Writes a GGUF, its Modelfile and its certificate for each quantization, and enters them."""
+    from ftcore.export.ollama import MODELFILE, write_modelfile
     from ftcore.export.writer import export_gguf
 
     folder = recorder.folder
-    base = re.sub(r"[^a-z0-9._-]+", "-", Path(settings.base_model).name.lower())
-    name = f"{base}-{'-'.join(recorder.record.modes)}"
+    context, system = settings.max_seq_length, recorder.record.system
+    certificates: list[Certificate] = []
+    notes: dict[str, None] = {}
     for quantization in settings.quantization:
         progress.stage(f"Exporting to GGUF ({quantization})")
         gguf = folder / f"{name}-{quantization}.gguf"
         export_gguf(folder / MODEL, gguf, quantization, name=name, progress=progress.advance)
         recorder.add("gguf", gguf)
+        several = len(settings.quantization) > 1
+        modelfile = folder / (f"{MODELFILE}-{quantization}" if several else MODELFILE)
+        said = write_modelfile(folder / MODEL, gguf, modelfile, context=context, system=system)
+        notes |= dict.fromkeys(said)
+        recorder.add("modelfile", modelfile)
         if settings.certify:
-            several = len(settings.quantization) > 1
             path = folder / (f"certificate-{quantization}.json" if several else CERTIFICATE)
-            _prove(recorder, gguf, path, data, progress)
+            certificates.append(_prove(recorder, gguf, path, data, progress))
+    for note in notes:
+        progress.note(note)
+    return tuple(certificates)
 
 
-def _prove(recorder: Recorder, gguf: Path, path: Path, data: DataSet, progress: Progress) -> None:
+def _prove(
+    recorder: Recorder, gguf: Path, path: Path, data: DataSet, progress: Progress
+) -> Certificate:
     """Writes the certificate of one GGUF. One that fails fails the run."""
     from ftcore.export.certify import certify
 
@@ -386,3 +394,4 @@ def _prove(recorder: Recorder, gguf: Path, path: Path, data: DataSet, progress: 
     for check in certificate.checks:
         if not check.passed:
             progress.note(f"certificate of {gguf.name}: {check.name} failed: {check.detail}")
+    return certificate

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from jsonschema import Draft202012Validator
+
+from ftcore.record import ArtifactKind
 
 ROOT = Path(__file__).parents[2]
 
@@ -66,7 +68,7 @@ def test_the_artifacts_have_the_hashes_of_the_record(demo):
     from ftcore.files import sha256
 
     kinds = {artifact["kind"] for artifact in demo["record"]["artifacts"]}
-    assert kinds == {"model", "gguf", "certificate", "ledger", "log", "predictions"}
+    assert kinds == set(get_args(ArtifactKind))
     for artifact in demo["record"]["artifacts"]:
         path = demo["run"] / artifact["path"]
         assert path.stat().st_size == artifact["bytes"]

