@@ -226,9 +226,10 @@ class _Parser:
             name = self._add(rule, ())
             self._rules[name] = ((*items, name), ())
             return [*found, name]
-        for _ in range(high - low):  # each but the last is followed by what may come after it
-            more = self._add(rule, ((*items, *([more] if _ else [])), ()))
-        return [*found, more] if high > low else found  # pyright: ignore[reportPossiblyUnbound]
+        more: list[Item] = []
+        for _ in range(high - low):  # the last first: it is followed by nothing
+            more = [self._add(rule, ((*items, *more), ()))]
+        return [*found, *more]
 
     def _add(self, rule: str, alternatives: tuple[Alternative, ...]) -> str:
         """A new rule for a piece of another one; no name of a rule holds a space."""

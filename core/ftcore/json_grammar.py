@@ -28,9 +28,7 @@ class Spelling:
 
     def write(self, value: object) -> str:
         """A value as JSON in this spelling."""
-        return json.dumps(
-            value, ensure_ascii=self.ascii_only, separators=(self.comma, self.colon)
-        )
+        return json.dumps(value, ensure_ascii=self.ascii_only, separators=(self.comma, self.colon))
 
 
 SPELLINGS = tuple(
@@ -67,7 +65,7 @@ def value_rules(spelling: Spelling) -> list[str]:
     """Rules ``json-…`` for any JSON value."""
     comma, colon = quoted(spelling.comma), quoted(spelling.colon)
     if spelling.ascii_only:
-        plain = r'[ !#-\[\]-~]'
+        plain = r"[ !#-\[\]-~]"
         escaped = (
             r'"u" ([0-9a-cefA-CEF] json-hex{3} | [dD] [0-7] json-hex{2} '
             r'| [dD] [89abAB] json-hex{2} "\\u" [dD] [c-fC-F] json-hex{2})'
@@ -91,8 +89,10 @@ def value_rules(spelling: Spelling) -> list[str]:
 
 
 _NOTES = frozenset(
-    "title description default examples deprecated readOnly writeOnly format $schema $id $comment "
-    "$defs definitions".split()
+    {
+        *("title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly"),
+        *("format", "$schema", "$id", "$comment", "$defs", "definitions"),
+    }
 )
 """Keywords that demand nothing."""
 _OF_TYPE = {
