@@ -123,7 +123,8 @@ def named_rules(text: str) -> tuple[set[str], set[str]]:
     """
     rules = _Parser(text).rules()
     items = (item for options in rules.values() for items in options for item in items)
-    return set(rules), {item for item in items if isinstance(item, str)} - set(rules)
+    named = {item for item in items if isinstance(item, str)}
+    return {name for name in rules if _NAME.fullmatch(name)}, named - set(rules)
 
 
 _ESCAPED = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}

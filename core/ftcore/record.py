@@ -84,7 +84,7 @@ class Training:
 class Artifact:
     """A file that the run made. The path is relative to the run."""
 
-    kind: Literal["model", "gguf", "certificate", "ledger", "log", "predictions"]
+    kind: Literal["model", "gguf", "grammar", "certificate", "ledger", "log", "predictions"]
     path: str
     bytes: int
     sha256: str

@@ -38,7 +38,7 @@ class Recorder:
 
     def add(
         self,
-        kind: Literal["model", "gguf", "certificate", "ledger", "log", "predictions"],
+        kind: Literal["model", "gguf", "grammar", "certificate", "ledger", "log", "predictions"],
         *paths: Path,
     ) -> None:
         """Enters files of the run with their hashes."""

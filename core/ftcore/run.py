@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from ftcore.values import Prediction
 
 CERTIFICATE = "certificate.json"
+GRAMMAR = "grammar.gbnf"
 PROVEN_CONVERSATIONS = 8
 """Conversations of the run that the certificate looks at."""
 
@@ -217,7 +218,7 @@ def train(request: Request, watcher: Progress) -> Run:
         del model, trained, final
 
         if settings.output_format == "gguf":
-            _export_and_prove(recorder, data, settings, progress)
+            _export_and_prove(recorder, modes, data, settings, progress)
         failed = recorder.record.certificate_passed is False
         recorder.end("certificate_failed" if failed else "complete")
     return Run(folder, recorder.record)
@@ -349,9 +350,13 @@ def _write_predictions(
 
 
 def _export_and_prove(
-    recorder: Recorder, data: DataSet, settings: Settings, progress: Progress
+    recorder: Recorder,
+    modes: Mapping[str, Mode],
+    data: DataSet,
+    settings: Settings,
+    progress: Progress,
 ) -> None:
-    """Writes the GGUF and its certificate, and enters both in the record."""
+    """Writes the GGUF, its certificate and a fixed grammar; enters them in the record."""
     from ftcore.export.certify import certify
     from ftcore.export.writer import export_gguf
 
@@ -362,6 +367,10 @@ def _export_and_prove(
     gguf = folder / f"{name}-{settings.quantization}.gguf"
     export_gguf(folder / MODEL, gguf, settings.quantization, name=name, progress=progress.advance)
     recorder.add("gguf", gguf)
+    grammars = [mode.grammar() for mode in modes.values()]
+    if len(grammars) == 1 and grammars[0] is not None:  # tools would be another one each time
+        write_whole(folder / GRAMMAR, grammars[0])
+        recorder.add("grammar", folder / GRAMMAR)
     if not settings.certify:
         return
     progress.stage("Proving the GGUF")
