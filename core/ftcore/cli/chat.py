@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -108,17 +109,18 @@ def chat(
         )
         if sys.stdin.isatty():
             click.echo(paint(greeting(served.gguf.name, name, definitions), dim=True), err=True)
-            _talk(talk, _typed, as_json=as_json)
+            converse(talk, _typed, as_json=as_json)
         else:
-            _talk(talk, _piped(sys.stdin), as_json=as_json)
+            converse(talk, _piped(sys.stdin), as_json=as_json)
 
 
-def _talk(talk: Chat, read: Callable[[str], str | None], *, as_json: bool) -> None:
+def converse(talk: Chat, read: Callable[[str], str | None], *, as_json: bool) -> None:
     """Reads lines and prints answers until there are no more lines."""
     from ftcore.cli.chat_text import AnswerPrinter
     from ftcore.errors import FtcoreError
 
-    printer = AnswerPrinter()
+    watched = sys.stdin.isatty() and sys.stdout.isatty()
+    printer = AnswerPrinter(shutil.get_terminal_size().columns if watched else None)
     while (line := read(RESULT if talk.waiting else SAY)) is not None:
         command, _, text = line.strip().partition(" ")
         if command == "/quit":
@@ -154,6 +156,8 @@ def _say(talk: Chat, line: str, printer: AnswerPrinter | None) -> None:
         answer = talk.ask(line, hear)
     if printer:
         printer.end(answer)
+        if sys.stdin.isatty():
+            click.echo()
     else:
         click.echo(json.dumps(as_json(answer), ensure_ascii=False))
 

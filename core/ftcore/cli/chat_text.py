@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
@@ -19,30 +21,40 @@ QUIET = frozenset({REASONING, "thought", "thinking"})
 """Parts that a person is not spoken to with: they are dimmed."""
 
 
-class AnswerPrinter:
-    """Prints pieces of one answer after the other."""
+LONG_WORD = 24
+"""Columns after which a word is printed before its end is known: some scripts have no spaces."""
 
-    def __init__(self) -> None:
+Style = dict[str, Any]
+_RUNS = re.compile(r"\s+|\S+")
+
+
+class AnswerPrinter:
+    """Prints pieces of one answer after the other.
+
+    :param width: columns of the terminal; None where nobody watches and no line is broken.
+    """
+
+    def __init__(self, width: int | None = None) -> None:
         self._colours: dict[str, str] = {}
         self._label: str | None = None
+        self._lines = _Lines(width)
 
     def hear(self, piece: Piece) -> None:
         """Prints a piece; calls are printed when they are whole."""
         if piece.label == CALLS:
             return
-        quiet = piece.label in QUIET
         if piece.label != self._label:
             if self._label is not None:
-                click.echo()
+                self._lines.end()
             self._label = piece.label
             if piece.label != WORDS:
-                click.echo(paint(f"{piece.label}: ", **self._style(piece.label)), nl=False)
-        click.echo(paint(piece.text, dim=True) if quiet else piece.text, nl=False)
+                self._lines.write(f"{piece.label}: ", self._style(piece.label))
+        self._lines.write(piece.text, {"dim": True} if piece.label in QUIET else {})
 
     def end(self, answer: Answer) -> None:
         """Prints what is known only now, and ends the line."""
         if self._label is not None:
-            click.echo()
+            self._lines.end()
         self._label = None
         for call in answer.calls:
             print_call(call)
@@ -52,11 +64,62 @@ class AnswerPrinter:
         if not answer.ended:
             _note("the answer was cut off")
 
-    def _style(self, label: str) -> dict[str, object]:
+    def _style(self, label: str) -> Style:
         if label in QUIET:
             return {"dim": True, "bold": True}
         colour = COLOURS[len(self._colours) % len(COLOURS)]
         return {"fg": self._colours.setdefault(label, colour)}
+
+
+class _Lines:
+    """Writes words as they come, each on a line where it has room."""
+
+    def __init__(self, width: int | None) -> None:
+        self._width = width
+        self._column = 0
+        self._space = ""
+        self._word: list[tuple[str, Style]] = []
+
+    def write(self, text: str, style: Style) -> None:
+        for run in _RUNS.findall(text):
+            if not run.isspace():
+                self._word.append((run, style))
+                if self._width is None or self._length() > LONG_WORD:
+                    self._flush()
+            elif "\n" in run:
+                self._flush()
+                click.echo(self._space + run, nl=False)
+                self._column = len(run) - run.rindex("\n") - 1
+                self._space = ""
+            else:
+                self._flush()
+                self._space += run
+
+    def end(self) -> None:
+        self._flush()
+        click.echo()
+        self._column = 0
+        self._space = ""
+
+    def _flush(self) -> None:
+        length = self._length()
+        if not length:
+            return
+        if self._width and 0 < self._width - self._column < len(self._space) + length:
+            click.echo()
+            self._column = 0
+            self._space = ""
+        click.echo(self._space, nl=False)
+        for text, style in self._word:
+            click.echo(paint(text, **style), nl=False)
+        self._column += len(self._space) + length
+        self._space = ""
+        self._word = []
+
+    def _length(self) -> int:
+        from rich.cells import cell_len
+
+        return sum(cell_len(text) for text, _ in self._word)
 
 
 def print_call(call: ToolCall) -> None:

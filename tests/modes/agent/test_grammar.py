@@ -134,21 +134,3 @@ def test_the_command_prints_a_grammar_that_the_chat_uses(ftcore, untrained, tool
     assert not grammar.accepts("Hello.")
     other = ftcore("grammar", untrained, *options, cwd=tmp_path)
     assert parse_gbnf(other.stdout).accepts("Hello.")
-
-
-def test_a_call_is_shown_and_its_result_is_asked_for(ftcore, untrained, tools_file, tmp_path):
-    """Words that hold a call in the history make the untrained model call again."""
-    lines = ["Weather in Rome?", "It is 21 degrees.", "Thanks!"]
-    (tmp_path / "in").write_text("\n".join(lines), encoding="utf-8")
-    options = ("--mode", "agent", "--tools", tools_file, "--constrain", "--seed", "1")
-    done = ftcore(
-        *("chat", untrained, *options, "--max-tokens", "60", "--json"),
-        cwd=tmp_path,
-        prefix=("sh", "-c", 'exec "$@" < in', "sh"),
-    )
-    assert done.returncode == 0, done.stderr
-    answers = [json.loads(line) for line in done.stdout.splitlines()]
-    assert answers
-    for answer in answers:
-        assert answer["text"]
-        assert sound(answer["text"]) or not answer["ended"]

@@ -104,7 +104,6 @@ def test_the_command_prints_the_grammar(ftcore, untrained, tmp_path):
 
 
 def test_a_chat_shows_thought_and_world_apart(ftcore, untrained, tmp_path):
-    """The model is made to say it: a grammar could describe this one answer alone."""
     options = ("--mode", "dual", "--constrain", "--seed", "3", "--max-tokens", "60")
     command = ("chat", untrained, *options)
     (tmp_path / "in").write_text("Hello.\n\n/reset\nHello.\n", encoding="utf-8")
