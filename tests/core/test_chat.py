@@ -18,6 +18,7 @@ import pytest
 from ftcore.answer_parts import Piece
 from ftcore.call_frame import find_call_frame
 from ftcore.chat import Answer, Chat
+from ftcore.cli.chat import converse
 from ftcore.cli.chat_text import AnswerPrinter
 from ftcore.export.runtime import Runtime, RuntimeRefusedError, Sampling, open_runtime
 from ftcore.gbnf import quoted
@@ -75,8 +76,8 @@ def test_calls_wait_for_their_results_and_the_prompt_is_the_trained_one(runtime)
     frame = served_call_frame(runtime, TOOLS)
     words = "I look."
     text = f"{words}\n" + "\n".join(
-        '<tool_call>\n{"name": "%s", "arguments": %s}\n</tool_call>'
-        % (call.name, json.dumps(dict(call.arguments), ensure_ascii=False))
+        f'<tool_call>\n{{"name": "{call.name}", "arguments": '
+        f"{json.dumps(dict(call.arguments), ensure_ascii=False)}}}\n</tool_call>"
         for call in CALLS
     )
     chat = Chat(runtime, tools=TOOLS, frame=frame, system="Be kind.", sampling=made_to_say(text))
@@ -150,6 +151,7 @@ def test_parts_stand_on_lines_of_their_own_with_their_names(capsys):
         "world: Yes.",
     ]
     assert printed(capsys, Answer("", (), ended=True), Piece("prose", "Yes.")) == ["Yes."]
+    assert printed(capsys, Answer("", (), ended=True)) == [""]  # an answer all the same
 
 
 def test_a_call_is_shown_as_indented_json(capsys):
@@ -165,6 +167,29 @@ def test_words_are_not_broken_in_a_terminal(capsys):
 
 
 # The command
+
+
+def test_the_lines_after_a_call_are_its_results(runtime, capsys):
+    frame = served_call_frame(runtime, TOOLS)
+    text = "\n".join(
+        f'<tool_call>\n{{"name": "{name}", "arguments": {{}}}}\n</tool_call>'
+        for name in ("get_weather", "now")
+    )
+    talk = Chat(runtime, tools=TOOLS, frame=frame, sampling=made_to_say(text))
+    lines = iter(["Weather?", "21 °C", "12:00"])
+    asked: list[str] = []
+
+    def read(prompt: str) -> str | None:
+        asked.append(prompt)
+        return next(lines, None)
+
+    converse(talk, read, as_json=True)
+    assert asked == ["> ", "tool result> ", "tool result> ", "tool result> "]
+    answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    called = [[call["name"] for call in answer["tool_calls"]] for answer in answers]
+    assert called == [["get_weather", "now"]] * 2
+    roles = [message.role for message in talk.messages]
+    assert roles == ["user", "assistant", "tool", "tool", "assistant"]
 
 
 def piped(ftcore: Callable[..., Any], folder: Path, lines: str, *arguments: str | Path) -> Any:

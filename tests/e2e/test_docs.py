@@ -70,6 +70,28 @@ def test_the_readmes_sample_is_valid(ftcore, tmp_path):
     assert done.returncode == 0, done.stdout
 
 
+def test_the_chat_pages_commands_run(ftcore, newcomer):
+    page = ROOT / "docs/chat.md"
+    (tools,) = blocks(page, "json")
+    (newcomer / "tools.json").write_text(tools, encoding="utf-8")
+    (newcomer / "in").write_text("Weather in Rome?\n", encoding="utf-8")
+    few = ("--allow-small", "--set", "max_new_tokens=8", "--set", "eval_samples=4")
+    done = ftcore(
+        *("train", "--mode", "agent", "--data", "my-data.jsonl", "--base-model", "smollm2:135m"),
+        *(*few, "--output", "my-run"),
+        cwd=newcomer,
+    )
+    assert done.returncode == 0, done.stderr
+    found = commands(page)
+    assert {command[1] for command in found} == {"chat", "grammar"}
+    for command in found:
+        piped = ("sh", "-c", 'exec "$@" < in', "sh")
+        few = ("--max-tokens", "20") if command[1] == "chat" else ()
+        done = ftcore(*command[1:], *few, cwd=newcomer, prefix=piped)
+        assert done.returncode == 0, (command, done.stderr)
+        assert done.stdout, command
+
+
 def test_the_set_up_commands_are_what_the_tests_run():
     set_up, tests = (block.strip() for block in blocks(ROOT / "README.md", "sh"))
     assert set_up.endswith("&& ftcore train --mode agent --demo")

@@ -172,6 +172,8 @@ def test_each_mode_trains_its_own_parts_and_measures_its_own_figures(
     assert record["after"]["loss"] < record["before"]["loss"]
     assert set(record["after"]["loss_by_part"]) - {"structure"} == parts
     assert figures <= set(record["after"]["metrics"])
+    kinds = {artifact["kind"] for artifact in record["artifacts"]}
+    assert ("grammar" in kinds) == (workspace / "run/grammar.gbnf").exists() == (mode == "dual")
 
 
 def test_samples_that_are_dropped_do_not_count_towards_the_minimum(ftcore, tiny_model, workspace):

@@ -53,7 +53,7 @@ class AnswerPrinter:
 
     def end(self, answer: Answer) -> None:
         """Prints what is known only now, and ends the line."""
-        if self._label is not None:
+        if self._label is not None or not (answer.calls or answer.broken_call):
             self._lines.end()
         self._label = None
         for call in answer.calls:
