@@ -9,6 +9,7 @@ median of the steps of each counts. Prints the ratio.
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import tempfile
 import time
@@ -29,23 +30,25 @@ from ftcore.config import resolve
 from ftcore.evaluate import Loss
 from ftcore.examples import store_examples
 from ftcore.progress import Silent
-from ftcore.render import IGNORE, Example
+from ftcore.render import Example
 from ftcore.rows import Rows, make_rows
 
 LABELS = ("structure", "end", "prose", "thought", "name", "arguments")
-ROUNDS = 4
-STEPS = 24
 WARM = 4
 """Steps of a run that do not count."""
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--steps", type=int, default=24, help="of each run")
+    given = parser.parse_args()
     card = torch.cuda.is_available()
     length, layers = (2048, 30) if card else (256, 4)
-    made_up = store_examples(examples(STEPS * 4, length))
+    made_up = store_examples(examples(given.steps * 4, length))
     rows = make_rows(made_up, packing=True, max_seq_length=length)
     taken: dict[str, list[float]] = {"with": [], "without": []}
-    for _ in range(ROUNDS):
+    for _ in range(given.rounds):
         taken["with"] += steps(made(layers), rows, card)
         with without():
             taken["without"] += steps(made(layers), rows, card)
@@ -78,7 +81,7 @@ def examples(count: int, length: int) -> Iterator[Example]:
         ids = numbers.integers(10, 49152, length, np.int32)
         parts = numbers.integers(0, len(LABELS), length).astype(np.int16)
         parts[: length // 2] = -1
-        yield Example(ids, np.where(parts >= 0, ids, np.int32(IGNORE)), parts)
+        yield Example(ids, parts)
 
 
 def steps(model: LlamaForCausalLM, rows: Rows, card: bool) -> list[float]:
@@ -120,9 +123,11 @@ class Clock(TrainerCallback):
         return self
 
     def on_step_begin(self, *_: Any, **__: Any) -> None:
+        """Starts the clock."""
         self._at = now()
 
     def on_step_end(self, *_: Any, **__: Any) -> None:
+        """Notes the seconds of the step."""
         self.seconds.append(now() - self._at)
 
 
@@ -141,7 +146,7 @@ def without() -> Iterator[None]:
         compute: Any = SFTTrainer.compute_loss
         return compute(self, model, inputs, *args, **kwargs)
 
-    with patch.object(getattr(trainer, "_Trainer"), "compute_loss", compute_loss):
+    with patch("ftcore.trainer._Trainer.compute_loss", compute_loss):
         yield
 
 

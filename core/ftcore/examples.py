@@ -15,7 +15,7 @@ from attrs import evolve, field, frozen
 from numpy.typing import NDArray
 
 from ftcore.errors import FtcoreError
-from ftcore.render import IGNORE, Example
+from ftcore.render import Example
 from ftcore.scratch import Scratch
 
 IDS, PARTS, TABLE = "ids.int32", "parts.int16", "examples.npz"
@@ -50,8 +50,7 @@ class Examples(Sequence[Example]):
             return self.take(np.arange(len(self))[index])
         begin = int(self.starts[index])
         end = begin + int(self.lengths[index])
-        ids, parts = np.array(self.ids[begin:end]), np.array(self.parts[begin:end])
-        return Example(ids, np.where(parts >= 0, ids, np.int32(IGNORE)), parts)
+        return Example(np.array(self.ids[begin:end]), np.array(self.parts[begin:end]))
 
     def __reduce__(self) -> tuple[Any, ...]:  # the files are opened again, not copied
         return _opened, (self.folder, self.starts, self.lengths, self.trained)

@@ -192,19 +192,17 @@ def show_sample(
 def show_example(
     example: Example, tokenizer: PreTrainedTokenizerBase, part_labels: Sequence[str]
 ) -> ShownExample:
-    """An example as text: the labels' where it is trained, the inputs' where it is not."""
-    from ftcore.render import IGNORE
+    """An example as text."""
     from ftcore.template import special_tokens
 
     control = frozenset(special_tokens(tokenizer).values())
-    trained = (example.labels != IGNORE).tolist()
+    ids: list[int] = example.input_ids.tolist()
     parts: list[int] = example.parts.tolist()
-    given, said = example.input_ids.tolist(), example.labels.tolist()
-    ids: list[int] = [said[i] if trained[i] else given[i] for i in range(len(given))]
 
     def kind(at: int) -> tuple[str | None, int]:
         # each control token is a segment of its own
-        return part_labels[parts[at]] if trained[at] else None, at if ids[at] in control else -1
+        label = part_labels[parts[at]] if parts[at] >= 0 else None
+        return label, at if ids[at] in control else -1
 
     segments: list[Segment] = []
     before: tuple[int, ...] = ()

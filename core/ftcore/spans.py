@@ -71,12 +71,14 @@ def _part_places(
         if text.isspace() and any(0 <= _name_place(n, answer, cursor) < found for n in names):
             break
         if text and found >= 0:
-            at = found - whole.index(text)
             beyond = found + len(text)
+            at = found - whole.index(text)
             for part in parts:
-                start, at = max(at, found), at + len(part.text)
-                if start < min(at, beyond):
-                    spans.append(Span(start, min(at, beyond), part.label))
+                start, at = at, at + len(part.text)
+                low = start if start > found else found
+                high = at if at < beyond else beyond
+                if low < high:
+                    spans.append(Span(low, high, part.label))
             return spans, True
     every = True
     for part in parts:
@@ -131,27 +133,33 @@ def _json_spellings(value: object) -> Iterator[str]:
 
 
 def label_tokens(
-    spans: Sequence[Span], starts: Sequence[int], ends: Sequence[int], first: int, beyond: int
+    spans: Sequence[Span],
+    origin: int,
+    starts: Sequence[int],
+    ends: Sequence[int],
+    first: int,
+    beyond: int,
 ) -> Iterator[tuple[int, int, str]]:
     """The tokens of each span, from the first to the one before the second, and its label.
 
     A token belongs to the span that it overlaps most, the earlier one of two.
 
     :param spans: in their order, none over another.
-    :param starts: the character at which each token begins, counted as the spans count.
+    :param origin: the character from which the spans count.
+    :param starts: the character at which each token begins.
     :param ends: one beyond the character at which it ends.
     :param first: the first token that may belong to a span; ``beyond``: one beyond the last.
     """
     shared, most = -1, 0  # the last token with a label, and how much of it has that label
     for span in spans:
-        if span.start == span.end:
+        start, end = origin + span.start, origin + span.end
+        if start == end:
             continue
-        low = bisect_right(ends, span.start, first, beyond)
-        high = bisect_left(starts, span.end, first, beyond)
+        low = bisect_right(ends, start, first, beyond)
+        high = bisect_left(starts, end, first, beyond)
         if low == shared and low < high:
-            overlap = min(ends[low], span.end) - max(starts[low], span.start)
-            low += most >= overlap
+            low += most >= min(ends[low], end) - max(starts[low], start)
         if low < high:
             yield low, high, span.label
             shared = high - 1
-            most = min(ends[shared], span.end) - max(starts[shared], span.start)
+            most = min(ends[shared], end) - max(starts[shared], start)

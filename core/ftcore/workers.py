@@ -32,6 +32,10 @@ IMPORTED = (
 )
 """What workers import."""
 
+MOST = 8
+"""Processes that are used unless the user asks for more: one process reads for all, and twice as
+many are a tenth faster and take 0.6 GB more (docs/benchmarks.md)."""
+
 PATIENCE = 5.0
 """Seconds that a process may take to end when it is told to."""
 
@@ -46,7 +50,7 @@ def count_workers(setting: int, size: int, worth: int) -> int:
     if setting:
         return setting
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, min(cores or 1, size // worth))
+    return max(1, min(cores or 1, MOST, size // worth))
 
 
 def in_order(

@@ -71,12 +71,12 @@ def test_every_layer_wins_over_the_ones_below_it_and_remembers_them(tmp_path):
 
 def test_the_demo_is_a_layer_above_the_mode_and_below_what_the_person_gives(tmp_path):
     write(tmp_path / "etc/modes/haiku-config.json", {"learning_rate": 1e-6})
-    resolved = resolve_haiku(tmp_path, demo=True, overrides=("packing=false",))
-    learning_rate, packing = resolved.values["learning_rate"], resolved.values["packing"]
+    resolved = resolve_haiku(tmp_path, demo=True, overrides=("max_seq_length=256",))
+    learning_rate, longest = resolved.values["learning_rate"], resolved.values["max_seq_length"]
     assert learning_rate.origin.text.startswith("demo etc/demo-config.json:")
     assert learning_rate.won_over[0].value == 1e-6
-    assert (packing.value, packing.origin.text) == (False, "--set")
-    assert packing.won_over[0].origin.text.startswith("demo ")
+    assert (longest.value, longest.origin.text) == (256, "--set")
+    assert longest.won_over[0].origin.text.startswith("demo ")
 
 
 def test_the_general_file_is_read_without_a_mode_and_only_then(tmp_path):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ftcore.errors import FtcoreError
 from ftcore.examples import ExampleWriter, open_examples, store_examples
 from ftcore.plugins import open_mode
-from ftcore.render import IGNORE, Example
+from ftcore.render import Example
 from ftcore.rows import make_rows
 from ftcore.spool import store_samples
 from ftcore.values import Sample
@@ -26,12 +26,11 @@ TOKENS = st.lists(
 
 def example_of(tokens: list[tuple[int, int]]) -> Example:
     ids, parts = (np.array(column) for column in zip(*tokens, strict=True))
-    labels = np.where(parts >= 0, ids, IGNORE)
-    return Example(ids.astype(np.int32), labels.astype(np.int32), parts.astype(np.int16))
+    return Example(ids.astype(np.int32), parts.astype(np.int16))
 
 
-def plain(example: Example) -> tuple[list[int], list[int], list[int]]:
-    return example.input_ids.tolist(), example.labels.tolist(), example.parts.tolist()
+def plain(example: Example) -> tuple[list[int], list[int]]:
+    return example.input_ids.tolist(), example.parts.tolist()
 
 
 @given(st.lists(TOKENS, max_size=6), st.randoms(use_true_random=False))

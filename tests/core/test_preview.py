@@ -27,7 +27,7 @@ from ftcore.preview import (
 )
 from ftcore.preview_choice import Choice, preview
 from ftcore.progress import Silent
-from ftcore.render import IGNORE, Example, renderer_for
+from ftcore.render import Example, renderer_for
 from ftcore.request import Request
 from ftcore.values import Conversation, Message, Part, ToolCall
 
@@ -48,7 +48,7 @@ def example_of(*blocks: tuple[list[int], list[int]]) -> Example:
     """Each block is ids, and for each id its part, or -1 for prompt."""
     ids = np.asarray([token for block, _ in blocks for token in block], np.int32)
     parts = np.asarray([part for _, block in blocks for part in block], np.int16)
-    return Example(ids, np.where(parts >= 0, ids, IGNORE).astype(np.int32), parts)
+    return Example(ids, parts)
 
 
 def said(segments: tuple[Segment, ...]) -> list[tuple[str | None, str]]:
@@ -74,15 +74,6 @@ def test_every_token_is_shown_once_with_its_part_and_text(tokenizer, texts):
     assert shown.trained_tokens == example.trained_tokens
     whole = "".join(segment.text for segment in shown.segments)
     assert whole == "".join(tokenizer.decode(ids) for ids, _ in encoded if ids)
-
-
-def test_what_the_labels_say_is_shown_and_not_what_was_meant(tokenizer):
-    good, bad = tokenizer(" good")["input_ids"], tokenizer(" bad")["input_ids"]
-    ids = np.asarray([*good, *good], np.int32)
-    labels = np.asarray([IGNORE] * len(good) + bad, np.int32)
-    parts = np.asarray([-1] * len(good) + [0] * len(bad), np.int16)
-    shown = show_example(Example(ids, labels, parts), tokenizer, ["prose"])
-    assert said(shown.segments) == [(None, " good"), ("prose", " bad")]
 
 
 def test_a_control_token_is_told_from_a_text_that_only_looks_like_one(tokenizer):

@@ -644,7 +644,7 @@ def test_a_token_belongs_to_the_part_that_it_holds_most_of(spans, labels):
     tokens = [(0, 2), (2, 5), (5, 6)]
     found = [" "] * 3
     starts, ends = zip(*tokens, strict=True)
-    for first, beyond, label in label_tokens([Span(*s) for s in spans], starts, ends, 0, 3):
+    for first, beyond, label in label_tokens([Span(*s) for s in spans], 0, starts, ends, 0, 3):
         found[first:beyond] = label * (beyond - first)
     assert "".join(found) == labels
 

@@ -257,4 +257,4 @@ def _runs(pid: int) -> bool:
 def test_processes_are_started_where_they_are_worth_it():
     assert count_workers(5, size=1, worth=10**9) == 5
     assert count_workers(0, size=1000, worth=10**9) == 1
-    assert count_workers(0, size=10**15, worth=10**9) == len(os.sched_getaffinity(0))
+    assert count_workers(0, size=10**15, worth=10**9) == min(len(os.sched_getaffinity(0)), 8)
