@@ -38,6 +38,7 @@ _CALLS = (
     ToolCall("zqsecondzq", {"zqkeyzq": ["zqétwozq", 2]}, "zqsecnd02"),
 )
 _ID = re.compile(r"zqfirst01|zqsecnd02")
+_NO_THOUGHT = re.compile(r"\s*<think>\s*</think>\s*")
 _MARK = re.compile(r"<[^<>\s]+>|\[[A-Z_]+\]")
 
 
@@ -54,6 +55,8 @@ class CallFrame:
     after: str
     """From the last arguments to the end of the turn."""
     spelling: Spelling
+    no_thought: str = ""
+    """What is written before the calls where nothing was thought: Qwen3's empty ``<think>``."""
 
     @property
     def mark(self) -> str:
@@ -130,9 +133,10 @@ class CallFrame:
                     "simplify the schema, or do without the grammar",
                 ) from error
         more = f" ({_spelt(self.joint)} tool-call)*" if self.joint is not None else ""
+        thought = f"{quoted(self.no_thought)}? " if self.no_thought else ""
         return "\n".join(
             [
-                f"{CALLS} ::= {_spelt(self.before)} tool-call{more} {_spelt(self.after)}",
+                f"{CALLS} ::= {thought}{_spelt(self.before)} tool-call{more} {_spelt(self.after)}",
                 f"tool-call ::= {' | '.join(names)}",
                 *rules,
                 *value_rules(self.spelling),
@@ -159,7 +163,11 @@ def find_call_frame(answer: Answer) -> CallFrame:
         between, found, after = rest.partition(spelling.write(_CALLS[0].arguments))
         if found:
             end = _without_end(after, words.partition(_WORDS)[2])
-            return CallFrame(before.lstrip(), between, _joint(answer, spelling), end, spelling)
+            joint = _joint(answer, spelling)
+            empty = _NO_THOUGHT.match(before)
+            no_thought = empty.group() if empty else ""
+            before = before[len(no_thought) :].lstrip()
+            return CallFrame(before, between, joint, end, spelling, no_thought)
     raise InputError(
         "the chat template does not write the arguments of a call as one JSON object",
         "a grammar of calls can be had only for templates that do",
