@@ -25,8 +25,8 @@ PROSE = "prose"
 
 CORE_RULES = (CALLS, PROSE)
 """Rules that a mode's grammar may name where there are tools."""
-RESERVED = re.compile(r"tool-call|tool-\d.*|json-.*|prose-\d.*")
-"""Names of the rules that these two need; a mode must not use them."""
+RESERVED = re.compile(r"tool-calls?|tool-\d.*|json-.*|prose(-\d.*)?")
+"""Names of these two and of the rules that they need; a mode must not define them."""
 
 Answer = Callable[[Message], str]
 """What a chat template writes for an assistant's message after its prompt, to the end of the turn

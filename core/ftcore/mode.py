@@ -139,12 +139,11 @@ class Mode:
             raise self._broken(f"ftcore_grammar gave a {type(text).__name__}, no text and not None")
         stand_ins = "".join(f"\n{name} ::= [^<]" for name in CORE_RULES if tools)
         try:
-            defined, _ = named_rules(text)
+            if taken := sorted(filter(RESERVED.fullmatch, named_rules(text)[0])):
+                raise GbnfError(f"the rule {taken[0]} has a name that is the core's")
             parse_gbnf(text + stand_ins)
         except GbnfError as error:
-            raise self._broken(f"ftcore_grammar gave no GBNF: {error}") from error
-        if taken := sorted(filter(RESERVED.fullmatch, defined)):
-            raise self._broken(f"ftcore_grammar defines {taken[0]}, a name that is the core's")
+            raise self._broken(f"ftcore_grammar gave no usable GBNF: {error}") from error
         return text
 
     def config_defaults(self) -> tuple[tuple[str, Mapping[str, Any] | Path], ...]:
