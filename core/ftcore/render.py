@@ -148,6 +148,10 @@ class Renderer:
         """Token ids of rendered text: special tokens in it are recognised, none is added."""
         return self._encoder.encode(text).ids
 
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of token ids, control tokens included."""
+        return self._encoder.decode(ids)
+
     def encode_turn(self, turn: Turn) -> tuple[list[int], list[int]]:
         """Token ids of a turn's prompt, as it will be served, and of its answer after it.
 

@@ -1,123 +1,43 @@
-"""What each supported model class becomes in GGUF: names of tensors, permuted rows, metadata.
+"""Reads what a model's config says for its GGUF, and refuses what cannot be exported.
 
-An architecture is one declarative entry of :data:`ARCHITECTURES`. Nothing here needs torch.
+The model classes are the entries of :mod:`ftcore.export.entries`. Nothing here needs weights.
 """
 
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Mapping
-from typing import Any, Literal, cast
+from copy import deepcopy
+from operator import attrgetter
+from typing import Any, cast
 
-from attrs import frozen
+from attrs import evolve
 
 from ftcore.errors import InputError
+from ftcore.export.entries import ENTRIES, FILE_TYPE
+from ftcore.export.layout import (
+    Architecture,
+    Hyperparameters,
+    MetadataType,
+    MetadataValue,
+    Rope,
+    Weight,
+)
 
 QUANTIZATIONS = ("F32", "F16", "BF16", "Q8_0")
 """The types that matrices can be written in."""
 
-ROPE_TYPES = ("default", "linear", "llama3")
-"""The ``rope_type`` values that llama.cpp can be told about here."""
+ARCHITECTURES: Mapping[str, Architecture] = {entry.model_class: entry for entry in ENTRIES}
 
-
-@frozen
-class Weight:
-    """One tensor of the checkpoint and its name in GGUF.
-
-    Of a layer, both lack what names the layer: ``model.layers.7.`` and ``blk.7.``.
-    """
-
-    source: str
-    target: str
-    permuted: Literal["", "heads", "kv_heads"] = ""
-    """Whether the rows of every head are reordered, and which count says how many heads.
-
-    transformers rotates the two halves of a head (``rotate_half``), llama.cpp's ``llama``
-    architecture neighbouring pairs, as the first Llama code did.
-    """
-    when: Literal["", "attention_bias", "mlp_bias"] = ""
-    """The hyperparameter that says that the tensor is there."""
-
-
-@frozen
-class Architecture:
-    """How one model class of transformers is written."""
-
-    model_class: str
-    gguf: str
-    """llama.cpp's name of it, the prefix of its metadata keys."""
-    activation: str
-    model: tuple[Weight, ...]
-    layer: tuple[Weight, ...]
-
-
-LLAMA = Architecture(
-    model_class="LlamaForCausalLM",
-    gguf="llama",
-    activation="silu",
-    model=(
-        Weight("model.embed_tokens.weight", "token_embd.weight"),
-        Weight("model.norm.weight", "output_norm.weight"),
-        Weight("lm_head.weight", "output.weight"),
-    ),
-    layer=(
-        Weight("input_layernorm.weight", "attn_norm.weight"),
-        Weight("self_attn.q_proj.weight", "attn_q.weight", permuted="heads"),
-        Weight("self_attn.q_proj.bias", "attn_q.bias", permuted="heads", when="attention_bias"),
-        Weight("self_attn.k_proj.weight", "attn_k.weight", permuted="kv_heads"),
-        Weight("self_attn.k_proj.bias", "attn_k.bias", permuted="kv_heads", when="attention_bias"),
-        Weight("self_attn.v_proj.weight", "attn_v.weight"),
-        Weight("self_attn.v_proj.bias", "attn_v.bias", when="attention_bias"),
-        Weight("self_attn.o_proj.weight", "attn_output.weight"),
-        Weight("self_attn.o_proj.bias", "attn_output.bias", when="attention_bias"),
-        Weight("post_attention_layernorm.weight", "ffn_norm.weight"),
-        Weight("mlp.gate_proj.weight", "ffn_gate.weight"),
-        Weight("mlp.gate_proj.bias", "ffn_gate.bias", when="mlp_bias"),
-        Weight("mlp.up_proj.weight", "ffn_up.weight"),
-        Weight("mlp.up_proj.bias", "ffn_up.bias", when="mlp_bias"),
-        Weight("mlp.down_proj.weight", "ffn_down.weight"),
-        Weight("mlp.down_proj.bias", "ffn_down.bias", when="mlp_bias"),
-    ),
+_COUNTS = (
+    "hidden_size",
+    "intermediate_size",
+    "max_position_embeddings",
+    "num_attention_heads",
+    "num_hidden_layers",
+    "vocab_size",
 )
-
-ARCHITECTURES: Mapping[str, Architecture] = {entry.model_class: entry for entry in (LLAMA,)}
-
-
-@frozen
-class Rope:
-    """Rotary position embedding: base, and how it is stretched to longer contexts."""
-
-    theta: float
-    type: str
-    factor: float = 1.0
-    low_freq_factor: float = 1.0
-    high_freq_factor: float = 4.0
-    original_context: int = 8192
-
-
-@frozen
-class Hyperparameters:
-    """The figures of a model's ``config.json`` that its GGUF needs, defaults filled in."""
-
-    architecture: Architecture
-    layers: int
-    context: int
-    hidden: int
-    feed_forward: int
-    heads: int
-    kv_heads: int
-    head_dim: int
-    vocabulary: int
-    rms_eps: float
-    rope: Rope
-    tied: bool
-    """The embedding is the output matrix too."""
-    attention_bias: bool
-    mlp_bias: bool
-
-
-MetadataValue = int | float | str
-MetadataType = Literal["uint32", "float32", "string"]
 
 
 def check_exportable(config: Mapping[str, Any], quantization: str) -> None:
@@ -147,10 +67,11 @@ def check_quantization(quantization: str) -> str:
 
 
 def read_hyperparameters(config: Mapping[str, Any]) -> Hyperparameters:
-    """The hyperparameters of a ``config.json``; defaults are those of transformers' LlamaConfig.
+    """The hyperparameters of a ``config.json``; defaults are those of transformers' config class.
 
-    :raises InputError: the architecture, its rope scaling, its activation or a quantized
-        checkpoint is not supported, or a figure is missing or no number.
+    :raises InputError: the architecture, its rope scaling, a figure that llama.cpp computes with
+        one value only, or a quantized checkpoint is not supported, or a figure is missing or no
+        number.
     """
     architecture = _architecture(config)
     if config.get("quantization_config"):
@@ -159,46 +80,57 @@ def read_hyperparameters(config: Mapping[str, Any]) -> Hyperparameters:
             f"the model's weights are quantized already ({method}), so the exact ones are lost",
             "export the model that was trained in full precision, or merge the adapter into it",
         )
-    activation = config.get("hidden_act", "silu")
-    if activation != architecture.activation:
+    full = _complete(config, architecture)
+    for fixed in architecture.fixed:
+        if full.get(fixed.key) != fixed.value:
+            raise InputError(
+                f"config.json: {fixed.key} is {full.get(fixed.key)!r}; llama.cpp computes "
+                f"{architecture.model_class} with {fixed.value!r}"
+            )
+    if reason := architecture.refused(full):
         raise InputError(
-            f"config.json: hidden_act is {activation!r}; llama.cpp computes "
-            f"{architecture.model_class} with {architecture.activation!r}"
+            f"config.json: {reason}; llama.cpp computes {architecture.model_class} otherwise"
         )
-    hidden, heads = _count(config, "hidden_size"), _count(config, "num_attention_heads")
-    head_dim = config.get("head_dim") or hidden // heads
+    heads = int(full["num_attention_heads"])
+    head_dim = full.get("head_dim")
     return Hyperparameters(
         architecture=architecture,
-        layers=_count(config, "num_hidden_layers"),
-        context=_count(config, "max_position_embeddings"),
-        hidden=hidden,
-        feed_forward=_count(config, "intermediate_size"),
+        layers=full["num_hidden_layers"],
+        context=full["max_position_embeddings"],
+        hidden=full["hidden_size"],
+        feed_forward=full["intermediate_size"],
         heads=heads,
-        kv_heads=_count(config, "num_key_value_heads", heads),
-        head_dim=head_dim,
-        vocabulary=_count(config, "vocab_size"),
-        rms_eps=float(config.get("rms_norm_eps", 1e-6)),
-        rope=_rope(config),
-        tied=bool(config.get("tie_word_embeddings", False)),
-        attention_bias=bool(config.get("attention_bias", False)),
-        mlp_bias=bool(config.get("mlp_bias", False)),
+        kv_heads=full.get("num_key_value_heads") or heads,
+        head_dim=head_dim or full["hidden_size"] // heads,
+        head_dim_written=head_dim,
+        vocabulary=full["vocab_size"],
+        rms_eps=float(full["rms_norm_eps"]),
+        rope=_rope(full, architecture, head_dim or full["hidden_size"] // heads),
+        tied=bool(full.get("tie_word_embeddings", False)),
+        attention_bias=bool(full.get("attention_bias", False)),
+        mlp_bias=bool(full.get("mlp_bias", False)),
+        sliding_window=full.get("sliding_window"),
+        experts=full.get("num_local_experts") or full.get("num_experts"),
+        experts_used=full.get("num_experts_per_tok"),
+        expert_feed_forward=full.get("moe_intermediate_size"),
+        softcap=full.get("final_logit_softcapping"),
     )
 
 
 def weights(model: Hyperparameters) -> list[Weight]:
-    """Every tensor that the checkpoint must hold, names filled in, the untied output included."""
+    """Every tensor of the GGUF, names filled in, the untied output included."""
     found = [
         weight
         for weight in model.architecture.model
-        if not (model.tied and weight.source == "lm_head.weight")
+        if not (model.tied and weight.target == "output.weight")
     ]
     for layer in range(model.layers):
         found += [
-            Weight(
-                f"model.layers.{layer}.{weight.source}",
-                f"blk.{layer}.{weight.target}",
-                weight.permuted,
-                weight.when,
+            evolve(
+                weight,
+                source=f"model.layers.{layer}.{weight.source}",
+                target=f"blk.{layer}.{weight.target}",
+                fused=weight.fused and f"model.layers.{layer}.{weight.fused}",
             )
             for weight in model.architecture.layer
             if not weight.when or getattr(model, weight.when)
@@ -211,28 +143,16 @@ def model_metadata(
 ) -> list[tuple[str, MetadataType, MetadataValue]]:
     """Keys, types and values that describe the model, in the order of llama.cpp's converter."""
     prefix = model.architecture.gguf
-    scaling: list[tuple[str, MetadataType, MetadataValue]] = []
-    if model.rope.type == "linear":
-        scaling = [
-            (f"{prefix}.rope.scaling.type", "string", "linear"),
-            (f"{prefix}.rope.scaling.factor", "float32", model.rope.factor),
-        ]
-    return [
-        (f"{prefix}.block_count", "uint32", model.layers),
-        (f"{prefix}.context_length", "uint32", model.context),
-        (f"{prefix}.embedding_length", "uint32", model.hidden),
-        (f"{prefix}.feed_forward_length", "uint32", model.feed_forward),
-        (f"{prefix}.attention.head_count", "uint32", model.heads),
-        (f"{prefix}.attention.head_count_kv", "uint32", model.kv_heads),
-        *scaling,
-        (f"{prefix}.rope.freq_base", "float32", model.rope.theta),
-        (f"{prefix}.attention.layer_norm_rms_epsilon", "float32", model.rms_eps),
-        (f"{prefix}.attention.key_length", "uint32", model.head_dim),
-        (f"{prefix}.attention.value_length", "uint32", model.head_dim),
-        ("general.file_type", "uint32", file_type),
-        (f"{prefix}.vocab_size", "uint32", model.vocabulary),
-        (f"{prefix}.rope.dimension_count", "uint32", model.head_dim),
-    ]
+    found: list[tuple[str, MetadataType, MetadataValue]] = []
+    for key in model.architecture.keys:
+        if key is FILE_TYPE:
+            found.append((key.name, key.type, file_type))
+            continue
+        value = cast("MetadataValue | None", attrgetter(key.value)(model))
+        value = key.absent if value is None else value
+        if value is not None:
+            found.append((f"{prefix}.{key.name}", key.type, value))
+    return found
 
 
 def _architecture(config: Mapping[str, Any]) -> Architecture:
@@ -241,38 +161,72 @@ def _architecture(config: Mapping[str, Any]) -> Architecture:
         if name in ARCHITECTURES:
             return ARCHITECTURES[name]
     what = named[0] if named else config.get("model_type", "a model that config.json does not name")
-    raise InputError(
-        f"{what} cannot be exported to GGUF yet",
-        f"supported: {', '.join(ARCHITECTURES)} (SmolLM2, Llama 2 and Llama 3)",
-    )
+    supported = (f"{entry.model_class} ({entry.known_as})" for entry in ENTRIES)
+    raise InputError(f"{what} cannot be exported to GGUF yet", f"supported: {', '.join(supported)}")
 
 
-def _rope(config: Mapping[str, Any]) -> Rope:
-    """Of a config of transformers 5 (``rope_parameters``) or 4 (``rope_scaling``)."""
-    given = cast(
-        "Mapping[str, Any]", config.get("rope_parameters") or config.get("rope_scaling") or {}
-    )
+def _complete(config: Mapping[str, Any], architecture: Architecture) -> dict[str, Any]:
+    """The config with every default of transformers' config class, ropes in its newest shape."""
+    from transformers import AutoConfig
+
+    for key in _COUNTS:
+        value = config.get(key)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise InputError(f"config.json: {key} must be a positive whole number, not {value!r}")
+    # transformers changes what it is given
+    given = {key: deepcopy(value) for key, value in config.items() if key != "model_type"}
+    try:
+        made: Any = cast("Any", AutoConfig).for_model(architecture.model_type, **given)
+        return made.to_dict()
+    except Exception as error:  # transformers raises what it likes, over several lines
+        reason = " ".join(str(error).split())
+        raise InputError(f"config.json: transformers refuses it: {reason}") from error
+
+
+def _rope(config: Mapping[str, Any], architecture: Architecture, head_dim: int) -> Rope:
+    parameters = cast("Mapping[str, Any]", config.get("rope_parameters") or {})
+    given = cast("Mapping[str, Any]", parameters.get("full_attention", parameters))
+    local = cast("Mapping[str, Any]", parameters.get("sliding_attention", {}))
     kind = str(given.get("rope_type") or given.get("type") or "default")
-    if kind not in ROPE_TYPES:
-        raise InputError(
-            f"config.json: the rope scaling {kind!r} cannot be exported to GGUF yet",
-            f"supported: {', '.join(ROPE_TYPES)}",
-        )
-    theta = given.get("rope_theta", config.get("rope_theta", 10000.0))
-    return Rope(
-        theta=float(theta),
+    for name in (kind, str(local.get("rope_type", "default"))):
+        if name not in architecture.ropes or (name != "default" and name != kind):
+            raise InputError(
+                f"config.json: the rope scaling {name!r} cannot be exported to GGUF yet",
+                f"supported: {', '.join(architecture.ropes)}",
+            )
+    original = given.get("original_max_position_embeddings")
+    rope = Rope(
+        theta=float(given["rope_theta"]),
         type=kind,
-        factor=float(given.get("factor", 8.0 if kind == "llama3" else 1.0)),
+        dimensions=int(head_dim * float(given.get("partial_rotary_factor") or 1.0)),
+        factor=_number(given.get("factor")),
         low_freq_factor=float(given.get("low_freq_factor", 1.0)),
         high_freq_factor=float(given.get("high_freq_factor", 4.0)),
-        original_context=int(given.get("original_max_position_embeddings", 8192)),
+        original_context=original or config.get("original_max_position_embeddings"),
+        attention_factor=_number(given.get("attention_factor")),
+        beta_fast=_number(given.get("beta_fast")),
+        beta_slow=_number(given.get("beta_slow")),
+        local_theta=_number(local.get("rope_theta")),
+        long_factors=tuple(given.get("long_factor") or ()),
+        short_factors=tuple(given.get("short_factor") or ()),
     )
+    if kind != "longrope":
+        return rope
+    return evolve(rope, attention_factor=_longrope_attention(config, rope))
 
 
-def _count(config: Mapping[str, Any], key: str, default: int | None = None) -> int:
-    value = config.get(key)
-    if value is None:
-        value = default
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise InputError(f"config.json: {key} must be a positive whole number, not {value!r}")
-    return value
+def _longrope_attention(config: Mapping[str, Any], rope: Rope) -> float:
+    """Source: ``_compute_longrope_parameters`` of transformers (modeling_rope_utils)."""
+    original = rope.original_context
+    halves = rope.dimensions // 2
+    if not original or {len(rope.long_factors), len(rope.short_factors)} != {halves}:
+        raise InputError(
+            "config.json: a longrope needs original_max_position_embeddings, and long_factor and "
+            f"short_factor of {halves} numbers each"
+        )
+    scale = config["max_position_embeddings"] / original
+    return math.sqrt(1 + math.log(scale) / math.log(original)) if scale > 1 else 1.0
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)

@@ -16,8 +16,14 @@ from ftcore.export.certificate import Check
 from ftcore.export.checkpoint import PlannedTensor, chunks
 from ftcore.export.quantize import BLOCK
 from ftcore.export.reader import StoredTensor
+from ftcore.export.sentencepiece import BYTE
 from ftcore.export.threads import torch_threads
-from ftcore.export.vocabulary import added_tokens, looks_special, pretokenizer
+from ftcore.export.vocabulary import (
+    added_tokens,
+    is_sentencepiece,
+    looks_special,
+    pretokenizer,
+)
 
 FILE_TYPES = {0: "F32", 1: "F16", 32: "BF16", 7: "Q8_0"}
 """``general.file_type``, by ``llama_ftype`` of llama.h."""
@@ -100,26 +106,13 @@ def _expected(
     config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase
 ) -> Iterator[tuple[str, object]]:
     model = cast("Any", config)
-    rope = cast("Mapping[str, Any]", model.rope_parameters)
-    head = getattr(model, "head_dim", None) or model.hidden_size // model.num_attention_heads
-    yield "general.architecture", model.model_type
-    yield "llama.block_count", model.num_hidden_layers
-    yield "llama.context_length", model.max_position_embeddings
-    yield "llama.embedding_length", model.hidden_size
-    yield "llama.feed_forward_length", model.intermediate_size
-    yield "llama.attention.head_count", model.num_attention_heads
-    yield "llama.attention.head_count_kv", model.num_key_value_heads
-    yield "llama.attention.key_length", head
-    yield "llama.attention.value_length", head
-    yield "llama.attention.layer_norm_rms_epsilon", float(model.rms_norm_eps)
-    yield "llama.rope.freq_base", float(rope["rope_theta"])
-    yield "llama.rope.dimension_count", head
-    linear = rope.get("rope_type") == "linear"
-    yield "llama.rope.scaling.type", "linear" if linear else None
-    yield "llama.rope.scaling.factor", float(rope["factor"]) if linear else None
-    yield "llama.vocab_size", model.vocab_size
-    yield "tokenizer.ggml.model", "gpt2"
-    yield "tokenizer.ggml.pre", pretokenizer(tokenizer)
+    yield "general.architecture", _GGUF_NAMES.get(model.model_type, model.model_type)
+    name = _GGUF_NAMES.get(model.model_type, model.model_type)
+    for key, expected in _expected_figures(model):
+        yield f"{name}.{key}", expected
+    spm = is_sentencepiece(tokenizer)
+    yield "tokenizer.ggml.model", "llama" if spm else "gpt2"
+    yield "tokenizer.ggml.pre", "default" if spm else pretokenizer(tokenizer)
     for key, kind in (("bos", "bos"), ("eos", "eos"), ("unknown", "unk"), ("padding", "pad")):
         index = getattr(tokenizer, f"{kind}_token_id", None)
         if index is None:
@@ -128,6 +121,49 @@ def _expected(
     add_bos, add_eos = added_tokens(tokenizer)
     yield "tokenizer.ggml.add_bos_token", add_bos
     yield "tokenizer.ggml.add_eos_token", add_eos
+
+
+_GGUF_NAMES = {"mistral": "llama", "qwen3_moe": "qwen3moe", "gemma3_text": "gemma3"}
+"""llama.cpp's names of transformers' model types, where they differ."""
+
+
+def _expected_figures(model: Any) -> Iterator[tuple[str, object]]:
+    """Keys after the architecture's name; None: the key must not be there."""
+    rope: Mapping[str, Any] = model.rope_parameters
+    local = rope.get("sliding_attention", {})
+    rope = rope.get("full_attention", rope)
+    kind = rope.get("rope_type", "default")
+    stated = getattr(model, "head_dim", None)
+    head = stated or model.hidden_size // model.num_attention_heads
+    llama, phi = model.model_type in ("llama", "mistral"), model.model_type == "phi3"
+    yield "block_count", model.num_hidden_layers
+    yield "context_length", model.max_position_embeddings
+    yield "embedding_length", model.hidden_size
+    yield "feed_forward_length", model.intermediate_size
+    yield "attention.head_count", model.num_attention_heads
+    yield "attention.head_count_kv", model.num_key_value_heads
+    yield "attention.key_length", None if phi else stated
+    yield "attention.value_length", None if phi else stated
+    yield "attention.layer_norm_rms_epsilon", float(model.rms_norm_eps)
+    yield "rope.freq_base", float(rope["rope_theta"])
+    yield "rope.freq_base_swa", float(local["rope_theta"]) if local else None
+    turned = int(head * rope.get("partial_rotary_factor", 1.0))
+    yield "rope.dimension_count", turned if llama or phi else None
+    stretched = kind in ("linear", "yarn")
+    yield "rope.scaling.type", kind if stretched else None
+    yield "rope.scaling.factor", float(rope["factor"]) if stretched else None
+    original = rope.get("original_max_position_embeddings")
+    if phi:
+        yield "rope.scaling.original_context_length", model.original_max_position_embeddings
+    else:
+        yield "rope.scaling.original_context_length", original if kind == "yarn" else None
+    yield "vocab_size", model.vocab_size if llama else None
+    experts = getattr(model, "num_experts", None)
+    yield "expert_count", experts
+    yield "expert_used_count", model.num_experts_per_tok if experts else None
+    yield "expert_feed_forward_length", model.moe_intermediate_size if experts else None
+    if model.model_type == "gemma3_text":
+        yield "attention.sliding_window", model.sliding_window
 
 
 def _compare(key: str, found: object, expected: object) -> _Difference | None:
@@ -147,6 +183,7 @@ def _token_differences(
         return [_Difference("tokenizer.ggml.tokens", f"{len(tokens)} long", f"{size} tokens")]
     known = {index: token for token, index in tokenizer.get_vocab().items()}
     added = tokenizer.added_tokens_decoder
+    spm = is_sentencepiece(tokenizer)
     wrong: list[_Difference] = []
     for index in range(size):
         kind, token = TokenType.NORMAL, known.get(index)
@@ -155,6 +192,8 @@ def _token_differences(
         elif index in added:
             control = added[index].special or looks_special(token)
             kind = TokenType.CONTROL if control else TokenType.USER_DEFINED
+        elif spm and BYTE.fullmatch(token):
+            kind = TokenType.BYTE
         if tokens[index] != token and kind != TokenType.USER_DEFINED:
             wrong.append(_Difference(f"token {index}", tokens[index], token))
         if types[index] != kind:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,7 +14,8 @@ from attrs import frozen
 from gguf.utility import LocalTensor, SafetensorsLocal
 
 from ftcore.errors import InputError
-from ftcore.export.architectures import Hyperparameters, Weight, weights
+from ftcore.export.architectures import weights
+from ftcore.export.layout import Hyperparameters, Weight
 from ftcore.export.quantize import tensor_type
 
 CHUNK_WEIGHTS = 2**18
@@ -26,7 +27,14 @@ DTYPES: Mapping[str, torch.dtype] = {
     "BF16": torch.bfloat16,
 }
 
-ROPE_FREQUENCIES = "rope_freqs.weight"
+
+@frozen
+class Piece:
+    """Rows of a tensor of the checkpoint; all but its last dimension count as rows."""
+
+    tensor: LocalTensor
+    start: int
+    stop: int
 
 
 @frozen
@@ -37,13 +45,21 @@ class PlannedTensor:
     shape: tuple[int, ...]
     """As torch has it; GGUF counts dimensions the other way round."""
     type: str
-    source: LocalTensor | None
-    """None: computed (the frequencies of the rope scaling)."""
     source_name: str
-    heads: int
+    """Of the checkpoint's tensor, or of what it is computed from."""
+    pieces: tuple[Piece, ...] = ()
+    """Rows one after the other; none where it is computed."""
+    heads: int = 0
     """The rows of this many heads are reordered; 0: none are."""
+    plus_one: bool = False
+    """1 is added to each weight."""
     values: tuple[float, ...] = ()
     """Of a computed tensor."""
+
+    @property
+    def columns(self) -> int:
+        """Weights of a row as they are read: of a vector one, if its rows are reordered."""
+        return 1 if self.heads and len(self.shape) == 1 else self.shape[-1]
 
 
 def read_config(model: Path) -> dict[str, Any]:
@@ -104,83 +120,127 @@ def plan_tensors(
     :raises InputError: a tensor is missing, unexpected, of the wrong shape or dtype, or an
         output matrix differs from the embedding that it is said to be tied to.
     """
-    wanted = {weight.source: weight for weight in weights(model)}
-    _refuse_strangers(model, found, wanted)
-    for name in wanted:
-        if name not in found:
-            raise InputError(
-                f"the checkpoint lacks the tensor {name}",
-                "config.json does not fit the weights, or the model was not saved whole",
-            )
-    planned: list[PlannedTensor] = []
-    for name, tensor in found.items():
-        weight = wanted.get(name)
-        if weight is None:
-            continue
-        expected = _shape(weight, model)
-        if tensor.shape != expected:
-            raise InputError(
-                f"the tensor {name} has the shape {list(tensor.shape)}; "
-                f"config.json asks for {list(expected)}",
-                "after adding tokens, resize the embedding and save model and config together",
-            )
-        heads = getattr(model, weight.permuted) if weight.permuted else 0
-        kind = tensor_type(tensor.shape, quantization)
-        planned.append(PlannedTensor(weight.target, tensor.shape, kind, tensor, name, heads))
-    factors = rope_factors(model)
-    if factors:
-        planned.insert(
-            0,
-            PlannedTensor(
-                ROPE_FREQUENCIES, (len(factors),), "F32", None, "rope_parameters", 0, factors
-            ),
+    wanted = weights(model)
+    sources = [_sources(weight, model, found) for weight in wanted]
+    _refuse_strangers(model, found, {name for names in sources for name in names})
+    places = {name: place for place, name in enumerate(found)}
+    seen: dict[str, int] = {}  # stacked experts stand where the last one of a layer was found
+    planned: list[tuple[str, PlannedTensor]] = []
+    for weight, names in zip(wanted, sources, strict=True):
+        for name in names:
+            if name not in found:
+                raise InputError(
+                    f"the checkpoint lacks the tensor {name}",
+                    "config.json does not fit the weights, or the model was not saved whole",
+                )
+        together = names[0] if len(names) == 1 else weight.source.partition("{expert}")[0]
+        seen[together] = max(seen.get(together, 0), *(places[name] for name in names))
+        shape = tuple(model.sizes[dimension] for dimension in weight.shape.split())
+        tensor = PlannedTensor(
+            name=weight.target,
+            shape=shape,
+            type=tensor_type(shape, quantization, weight.target),
+            source_name=names[0],
+            pieces=_pieces(weight, {name: found[name] for name in names}, shape),
+            heads=getattr(model, weight.permuted) if weight.permuted else 0,
+            plus_one=weight.plus_one,
         )
-    return planned
+        planned.append((together, tensor))
+    planned.sort(key=lambda item: seen[item[0]])  # stable: down, gate and up keep their order
+    computed = [
+        PlannedTensor(name, (len(factors),), "F32", "rope_parameters", values=factors)
+        for name, factors in rope_factors(model).items()
+    ]
+    return [*computed, *(tensor for _, tensor in planned)]
 
 
 def chunks(tensor: PlannedTensor) -> Iterator[torch.Tensor]:
     """The weights in file order, some rows at a time: ``(rows, columns)``, the source's dtype."""
-    if tensor.source is None:
+    if not tensor.pieces:
         yield torch.tensor(tensor.values, dtype=torch.float32)[None]
         return
-    columns = tensor.shape[-1]
-    rows = math.prod(tensor.shape[:-1])
-    if tensor.heads and len(tensor.shape) == 1:
-        rows, columns = columns, 1
+    columns = tensor.columns
     step = max(1, CHUNK_WEIGHTS // columns)
+    per_head = 0
     if tensor.heads:
-        per_head = rows // tensor.heads
+        per_head = math.prod(tensor.shape) // columns // tensor.heads
         step = max(1, step // per_head) * per_head
-    for start in range(0, rows, step):
-        part = _read_rows(tensor.source, start, min(start + step, rows), columns)
-        yield _paired(part, rows // tensor.heads) if tensor.heads else part
+    for piece in tensor.pieces:
+        for start in range(piece.start, piece.stop, step):
+            part = _read_rows(piece.tensor, start, min(start + step, piece.stop), columns)
+            if tensor.plus_one:
+                part = part.to(torch.float32) + 1
+            yield _paired(part, per_head) if per_head else part
 
 
-def rope_factors(model: Hyperparameters) -> tuple[float, ...]:
-    """By how much llama.cpp must divide each rotary frequency; empty where it divides none.
+def rope_factors(model: Hyperparameters) -> dict[str, tuple[float, ...]]:
+    """Tensors of factors by which llama.cpp divides each rotary frequency, where it divides any.
 
     Source: ``_compute_llama3_parameters`` of transformers (modeling_rope_utils). The arithmetic
     is in float32, as in llama.cpp's converter.
     """
     rope = model.rope
+    if rope.type == "longrope":
+        return {
+            "rope_factors_long.weight": rope.long_factors,
+            "rope_factors_short.weight": rope.short_factors,
+        }
     if rope.type != "llama3":
-        return ()
+        return {}
+    factor, original = rope.factor or 8.0, rope.original_context or 8192
     exponents = torch.arange(0, model.head_dim, 2, dtype=torch.float32) / model.head_dim
-    longest = rope.original_context / rope.low_freq_factor
-    shortest = rope.original_context / rope.high_freq_factor
+    longest, shortest = original / rope.low_freq_factor, original / rope.high_freq_factor
     factors: list[float] = []
     for frequency in 1.0 / (rope.theta**exponents):
         length = 2 * math.pi / frequency
         if length < shortest:
             factors.append(1.0)
         elif length > longest:
-            factors.append(rope.factor)
+            factors.append(factor)
         else:
-            smooth = (rope.original_context / length - rope.low_freq_factor) / (
+            smooth = (original / length - rope.low_freq_factor) / (
                 rope.high_freq_factor - rope.low_freq_factor
             )
-            factors.append(float(1 / ((1 - smooth) / rope.factor + smooth)))
-    return tuple(factors)
+            factors.append(float(1 / ((1 - smooth) / factor + smooth)))
+    return {"rope_freqs.weight": tuple(factors)}
+
+
+def _sources(
+    weight: Weight, model: Hyperparameters, found: Mapping[str, LocalTensor]
+) -> tuple[str, ...]:
+    """Names in the checkpoint: one, or one for each expert."""
+    if "{expert}" not in weight.source:
+        return (weight.source,)
+    if weight.fused in found:
+        return (weight.fused,)
+    return tuple(weight.source.format(expert=expert) for expert in range(model.experts or 0))
+
+
+def _pieces(
+    weight: Weight, tensors: Mapping[str, LocalTensor], shape: tuple[int, ...]
+) -> tuple[Piece, ...]:
+    """The rows of the checkpoint's tensors that make up one of this shape."""
+    experts = "{expert}" in weight.source
+    fused = experts and weight.fused in tensors
+    parts = 2 if fused and weight.half else 1
+    expected = shape[1:] if experts and not fused else shape
+    if parts == 2:
+        expected = (shape[0], 2 * shape[1], shape[2])
+    for name, tensor in tensors.items():
+        if tensor.shape != expected:
+            raise InputError(
+                f"the tensor {name} has the shape {list(tensor.shape)}; "
+                f"config.json asks for {list(expected)}",
+                "after adding tokens, resize the embedding and save model and config together",
+            )
+    (first, *_), rows = tensors.values(), shape[1] if experts else math.prod(shape[:-1])
+    if fused:
+        second = rows if weight.half == "second" else 0
+        begins = (parts * rows * expert + second for expert in range(shape[0]))
+        return tuple(Piece(first, begin, begin + rows) for begin in begins)
+    if weight.permuted and len(shape) == 1:
+        rows = shape[0]
+    return tuple(Piece(tensor, 0, rows) for tensor in tensors.values())
 
 
 def _parts(model: Path) -> list[Path]:
@@ -213,7 +273,7 @@ def _parts(model: Path) -> list[Path]:
 
 
 def _refuse_strangers(
-    model: Hyperparameters, found: Mapping[str, LocalTensor], wanted: Mapping[str, Weight]
+    model: Hyperparameters, found: Mapping[str, LocalTensor], wanted: Set[str]
 ) -> None:
     for name, tensor in found.items():
         if any(mark in name for mark in (".lora_", ".base_layer.", ".modules_to_save.")):
@@ -256,25 +316,6 @@ def _refuse_untied_output(name: str, tensor: LocalTensor, found: Mapping[str, Lo
                 "two differ: the output that was trained would be lost",
                 "set tie_word_embeddings to false in config.json",
             )
-
-
-def _shape(weight: Weight, model: Hyperparameters) -> tuple[int, ...]:
-    """The shape that the hyperparameters ask for, read off the GGUF name."""
-    query, key = model.heads * model.head_dim, model.kv_heads * model.head_dim
-    name, kind = weight.target.rsplit(".", 2)[-2:]
-    shapes = {
-        "token_embd": (model.vocabulary, model.hidden),
-        "output": (model.vocabulary, model.hidden),
-        "attn_q": (query, model.hidden),
-        "attn_k": (key, model.hidden),
-        "attn_v": (key, model.hidden),
-        "attn_output": (model.hidden, query),
-        "ffn_gate": (model.feed_forward, model.hidden),
-        "ffn_up": (model.feed_forward, model.hidden),
-        "ffn_down": (model.hidden, model.feed_forward),
-    }
-    shape = shapes.get(name, (model.hidden,))
-    return shape if kind == "weight" else shape[:1]
 
 
 def _read_rows(tensor: LocalTensor, start: int, stop: int, columns: int) -> torch.Tensor:

@@ -22,13 +22,14 @@ class UnrepresentableError(ValueError):
     """A weight is no finite number, or too large for the type."""
 
 
-def tensor_type(shape: tuple[int, ...], quantization: str) -> str:
+def tensor_type(shape: tuple[int, ...], quantization: str, name: str) -> str:
     """The type that a tensor is written in.
 
-    Vectors (norms, biases) stay F32: llama.cpp computes with them in nothing else. A matrix
+    Vectors (norms, biases) stay F32: llama.cpp computes with them in nothing else; and so does
+    the matrix that chooses the experts, whose rounding would choose others. A matrix
     whose rows are no whole number of blocks becomes F16, as llama.cpp's converter does.
     """
-    if len(shape) < 2:
+    if len(shape) < 2 or name.endswith("ffn_gate_inp.weight"):
         return "F32"
     if quantization == "Q8_0" and shape[-1] % BLOCK:
         return "F16"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from attrs import frozen
 from gguf import GGUFWriter, TokenType
@@ -13,6 +13,7 @@ from transformers import PreTrainedTokenizerBase
 
 from ftcore.errors import InputError
 from ftcore.export.pretokenizers import CHECK_TEXT, pretokenizer_name
+from ftcore.export.sentencepiece import BYTE, piece_scores
 from ftcore.render import Renderer, RenderError
 
 SPECIAL_KINDS = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
@@ -26,17 +27,22 @@ ChatTemplate = str | tuple[tuple[str, str], ...]
 class Vocabulary:
     """The tokenizer part of a GGUF."""
 
+    model: Literal["gpt2", "llama"]
+    """llama.cpp's names of byte-level BPE and of SentencePiece BPE."""
     pre: str
     tokens: tuple[str, ...]
     types: tuple[int, ...]
     """``gguf.TokenType`` of every token."""
     merges: tuple[str, ...]
+    """Of byte-level BPE."""
+    scores: tuple[float, ...]
+    """Of SentencePiece BPE, one for each token."""
     special_ids: tuple[tuple[str, int], ...]
     """Kind (``bos``, …, ``eot``) and id."""
     add_bos: bool
     add_eos: bool
     add_space_prefix: bool | None
-    """None: the tokenizer does not say."""
+    """None: as llama.cpp does by itself."""
     chat_template: ChatTemplate | None
 
 
@@ -66,8 +72,8 @@ def read_vocabulary(
 
     :param config: the model's ``config.json``; its ``vocab_size`` is the embedding's length.
     :param model: the folder, for what only ``tokenizer_config.json`` says.
-    :raises InputError: the tokenizer is no byte-level BPE, is not known to llama.cpp, is larger
-        than the embedding, or adds tokens to a text that llama.cpp cannot add.
+    :raises InputError: the tokenizer is no BPE, is not known to llama.cpp, is larger than the
+        embedding, or adds tokens to a text that llama.cpp cannot add.
     """
     size = int(config["vocab_size"])
     description = _description(tokenizer)
@@ -80,16 +86,19 @@ def read_vocabulary(
             "after adding tokens call resize_token_embeddings, then train and save again",
         )
     add_bos, add_eos = added_tokens(tokenizer)
-    tokens, types = _tokens_and_types(tokenizer, ids, size)
+    spm = is_sentencepiece(tokenizer)
+    tokens, types = _tokens_and_types(tokenizer, ids, size, spm)
     return Vocabulary(
-        pre=pretokenizer(tokenizer),
+        model="llama" if spm else "gpt2",
+        pre="default" if spm else pretokenizer(tokenizer),
         tokens=tokens,
         types=types,
-        merges=_merges(description),
+        merges=() if spm else _merges(description),
+        scores=piece_scores(description, size) if spm else (),
         special_ids=_special_ids(tokenizer, config),
         add_bos=add_bos,
         add_eos=add_eos,
-        add_space_prefix=_add_space_prefix(model),
+        add_space_prefix=_add_space_prefix(tokenizer, model, spm),
         chat_template=chat_template(tokenizer),
     )
 
@@ -98,11 +107,14 @@ def write_vocabulary(writer: GGUFWriter, vocabulary: Vocabulary) -> None:
     """Adds the keys in the order of llama.cpp's converter."""
     if vocabulary.add_space_prefix is not None:
         writer.add_add_space_prefix(vocabulary.add_space_prefix)
-    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_model(vocabulary.model)
     writer.add_tokenizer_pre(vocabulary.pre)
     writer.add_token_list(vocabulary.tokens)
+    if vocabulary.scores:
+        writer.add_token_scores(vocabulary.scores)
     writer.add_token_types(vocabulary.types)
-    writer.add_token_merges(vocabulary.merges)
+    if vocabulary.merges:
+        writer.add_token_merges(vocabulary.merges)
     for kind, index in vocabulary.special_ids:
         add = getattr(writer, f"add_{kind}_token_id", None)
         if add is not None:  # llama.cpp has no use for cls
@@ -176,6 +188,11 @@ def looks_special(token: str) -> bool:
     )
 
 
+def is_sentencepiece(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether the vocabulary is SentencePiece's BPE (with bytes as a last resort)."""
+    return bool(_description(tokenizer)["model"].get("byte_fallback"))
+
+
 def _description(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
     """The tokenizer as ``tokenizer.json`` has it; refuses kinds that cannot be written yet."""
     backend: Any = getattr(tokenizer, "backend_tokenizer", None)
@@ -187,22 +204,23 @@ def _description(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
     description: dict[str, Any] = json.loads(backend.to_str())
     model: dict[str, Any] = description["model"]
     kind = str(model.get("type"))
-    if kind != "BPE" or model.get("byte_fallback"):
-        name = "SentencePiece BPE (byte_fallback)" if kind == "BPE" else kind
+    if kind != "BPE":
         raise InputError(
-            f"a tokenizer of the kind {name} cannot be exported to GGUF yet",
-            "supported: byte-level BPE, as SmolLM2 and Llama 3 have it",
+            f"a tokenizer of the kind {kind} cannot be exported to GGUF yet",
+            "supported: byte-level BPE (SmolLM2, Llama 3, Qwen) and SentencePiece's (Llama 2, "
+            "Mistral, Gemma)",
         )
     return description
 
 
 def _tokens_and_types(
-    tokenizer: PreTrainedTokenizerBase, ids: Mapping[str, int], size: int
+    tokenizer: PreTrainedTokenizerBase, ids: Mapping[str, int], size: int, spm: bool
 ) -> tuple[tuple[str, ...], tuple[int, ...]]:
     tokens = [f"[PAD{index}]" for index in range(size)]
     types = [int(TokenType.UNUSED)] * size
     for token, index in ids.items():
-        tokens[index], types[index] = token, int(TokenType.NORMAL)
+        byte = spm and BYTE.fullmatch(token)
+        tokens[index], types[index] = token, int(TokenType.BYTE if byte else TokenType.NORMAL)
     for index, added in tokenizer.added_tokens_decoder.items():
         token = str(added.content)
         control = added.special or looks_special(token)
@@ -245,7 +263,19 @@ def _special_ids(
     return tuple(found)
 
 
-def _add_space_prefix(model: Path | None) -> bool | None:
+def _add_space_prefix(
+    tokenizer: PreTrainedTokenizerBase, model: Path | None, spm: bool
+) -> bool | None:
+    """What ``tokenizer_config.json`` says; of SentencePiece what the tokenizer does.
+
+    llama.cpp puts a blank before a text, and after every control token, for SentencePiece unless
+    it is told not to. What counts is what follows the token that begins a text, as every chat has
+    one.
+    """
+    if spm:
+        bos = tokenizer.bos_token or ""
+        last = tokenizer.convert_ids_to_tokens(_encode(tokenizer, f"{bos}a", special=False)[-1])
+        return None if str(last).startswith("\u2581") else False
     path = None if model is None else model / "tokenizer_config.json"
     if path is None or not path.is_file():
         return None

@@ -26,7 +26,6 @@ from numpy.typing import NDArray
 
 from ftcore.errors import FtcoreError, InputError
 from ftcore.export.architectures import (
-    Hyperparameters,
     check_quantization,
     model_metadata,
     read_hyperparameters,
@@ -38,6 +37,7 @@ from ftcore.export.checkpoint import (
     plan_tensors,
     read_config,
 )
+from ftcore.export.layout import Hyperparameters
 from ftcore.export.quantize import UnrepresentableError, encode, encoded_size
 from ftcore.export.threads import torch_threads
 from ftcore.export.vocabulary import Vocabulary, load_tokenizer, read_vocabulary, write_vocabulary
