@@ -110,6 +110,20 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """SmolLM2-135M as it comes, as a model folder and a GGUF, with ftcore's chat template."""
+    from ftcore.base_models import load_model, load_tokenizer, resolve_base_model
+    from ftcore.export.writer import export_gguf
+    from ftcore.model_folder import save_model
+    from ftcore.render import renderer_for
+
+    folder = tmp_path_factory.mktemp("untrained")
+    base = resolve_base_model("smollm2:135m", folder)
+    save_model(load_model(base), renderer_for(load_tokenizer(base), tools=True), folder / "model")
+    return export_gguf(folder / "model", folder / "smollm2-Q8_0.gguf", "Q8_0").path
+
+
+@pytest.fixture(scope="session")
 def mode_code() -> str:
     """The source of a complete mode of one question and one answer, to be spoiled by tests."""
     return MODE

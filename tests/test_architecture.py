@@ -104,7 +104,8 @@ except SystemExit:
     "arguments",
     [["--help"], ["--version"], ["train", "--help"], ["check", "--help"], ["config", "--help"],
      ["preview", "--help"], ["new-mode", "--help"], ["check-mode", "--help"],
-     ["config", "show", "--help"], ["modes"], ["plugins"], ["export", "--help"]],
+     ["config", "show", "--help"], ["modes"], ["plugins"], ["export", "--help"],
+     ["chat", "--help"], ["grammar", "--help"]],
     ids=" ".join,
 )  # fmt: skip
 def test_help_and_lists_come_without_heavy_imports(arguments):

@@ -98,6 +98,23 @@ def ftcore_markers() -> Sequence[str]:
     raise NotImplementedError
 
 
+@hookspec(firstresult=True)
+def ftcore_grammar(tools: Sequence[Json]) -> str | None:
+    """Provider. A GBNF grammar of what an answer of this mode looks like, or None.
+
+    For decoding under constraint: a runtime that is given the grammar lets the model say nothing
+    else. White space stands in it exactly as the formatter writes it. The rule ``root`` describes
+    the text of an answer, without the token that ends the turn. Where there are tools, two rules
+    of the core may be named without being defined, for the chat template and not the mode spells
+    calls: ``tool-calls``, one or more calls of these tools with arguments that fit their schemas,
+    and ``prose``, words in which no call begins. A mode without this hook, or one that gives None,
+    has no such structure.
+
+    :param tools: OpenAI-style definitions of the tools that may be called; often none.
+    """
+    raise NotImplementedError
+
+
 @hookspec
 def ftcore_metrics(predictions: Sequence[Prediction]) -> Mapping[str, float]:
     """Contributor. Figures computed on generated outputs against their references.

@@ -14,7 +14,9 @@ from typing import Any, TypeVar, cast, get_args
 import attrs
 import pluggy
 
+from ftcore.call_frame import CORE_RULES, RESERVED
 from ftcore.errors import InputError, PluginError
+from ftcore.gbnf import GbnfError, named_rules, parse_gbnf
 from ftcore.origins import translate
 from ftcore.plugins import PluginInfo
 from ftcore.schemata import Validator
@@ -119,6 +121,30 @@ class Mode:
             if not isinstance(marker, str) or not _MARKER.fullmatch(marker):
                 raise self._broken(f"ftcore_markers gave {marker!r}, which is no tag as <this>")
         return tuple(dict.fromkeys(found))
+
+    def grammar(self, tools: Sequence[Json] = ()) -> str | None:
+        """GBNF of what an answer looks like, or None.
+
+        With tools it may name rules that it does not define, those of
+        :class:`ftcore.call_frame.CallFrame`.
+
+        :raises PluginError: it is no GBNF, or clashes with rules of the core.
+        """
+        text: object = self._call(
+            "ftcore_grammar", lambda: self._hook.ftcore_grammar(tools=tuple(tools))
+        )
+        if text is None:
+            return None
+        if not isinstance(text, str):
+            raise self._broken(f"ftcore_grammar gave a {type(text).__name__}, no text and not None")
+        stand_ins = "".join(f"\n{name} ::= [^<]" for name in CORE_RULES if tools)
+        try:
+            if taken := sorted(filter(RESERVED.fullmatch, named_rules(text)[0])):
+                raise GbnfError(f"the rule {taken[0]} has a name that is the core's")
+            parse_gbnf(text + stand_ins)
+        except GbnfError as error:
+            raise self._broken(f"ftcore_grammar gave no usable GBNF: {error}") from error
+        return text
 
     def config_defaults(self) -> tuple[tuple[str, Mapping[str, Any] | Path], ...]:
         """``(plugin, settings)`` of the mode and then of each extension that has any."""

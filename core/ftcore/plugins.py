@@ -27,11 +27,16 @@ if TYPE_CHECKING:
 MODES = "ftcore.modes"
 EXTENSIONS = "ftcore.extensions"
 ALLOW_LIST = "FTCORE_PLUGINS"
-PROVIDERS = ("ftcore_sample_schema", "ftcore_format_sample", "ftcore_import_chat")
+PROVIDERS = (
+    "ftcore_sample_schema",
+    "ftcore_format_sample",
+    "ftcore_import_chat",
+    "ftcore_grammar",
+)
 """Hooks that the mode alone implements, and extensions wrap."""
 FIRST_API = 1
 """The version of the hooks that a plugin is built for which says none."""
-OPTIONAL = ("ftcore_import_chat",)
+OPTIONAL = ("ftcore_import_chat", "ftcore_grammar")
 """Those of them that a mode may do without."""
 
 Kind = Literal["mode", "extension"]

@@ -21,7 +21,15 @@ RECORD = "record.json"
 FORMAT = 1
 
 ArtifactKind = Literal[
-    "model", "model_card", "gguf", "modelfile", "certificate", "ledger", "log", "predictions"
+    "model",
+    "model_card",
+    "gguf",
+    "modelfile",
+    "grammar",
+    "certificate",
+    "ledger",
+    "log",
+    "predictions",
 ]
 State = Literal["running", "complete", "certificate_failed", "failed", "interrupted"]
 

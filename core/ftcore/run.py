@@ -30,7 +30,6 @@ from ftcore.checks import (
 from ftcore.collect import Collected, balance_samples, collect_samples
 from ftcore.config import ResolvedConfig
 from ftcore.errors import FtcoreError
-from ftcore.files import write_whole
 from ftcore.ledger import Ledger, totals, write_ledger
 from ftcore.mode import Mode
 from ftcore.model_folder import MODEL, merged_in_fp32, save_model
@@ -46,7 +45,7 @@ from ftcore.record import (
     Training,
     library_versions,
 )
-from ftcore.recorder import Recorder, now, recorded
+from ftcore.recorder import now, recorded
 from ftcore.request import Request, filtered_modes, find_data, open_modes, resolve_settings
 from ftcore.settings import Settings
 from ftcore.shapes import check_importing
@@ -59,13 +58,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from ftcore.evaluate import HeldOutTurn, Loss
-    from ftcore.export.certificate import Certificate
     from ftcore.prepare import DataSet
     from ftcore.values import Prediction
-
-CERTIFICATE = "certificate.json"
-PROVEN_CONVERSATIONS = 8
-"""Conversations of the run that the certificate looks at."""
 
 
 @frozen
@@ -230,7 +224,9 @@ def train(request: Request, watcher: Progress) -> Run:
         del model, trained, final
 
         if settings.output_format == "gguf":
-            certificates = _export_and_prove(recorder, name, data, settings, progress)
+            from ftcore.shipping import export_and_prove
+
+            certificates = export_and_prove(recorder, name, modes, data, settings, progress)
             card(recorder.record, certificates=certificates)
         recorder.add("model_card", folder / MODEL / CARD)
         failed = recorder.record.certificate_passed is False
@@ -343,55 +339,3 @@ def _measure(
 def _model_name(settings: Settings, modes: Iterable[str]) -> str:
     base = re.sub(r"[^a-z0-9._-]+", "-", Path(settings.base_model).name.lower())
     return f"{base}-{'-'.join(modes)}"
-
-
-def _export_and_prove(
-    recorder: Recorder, name: str, data: DataSet, settings: Settings, progress: Progress
-) -> tuple[Certificate, ...]:
-    """Writes a GGUF, its Modelfile and its certificate for each quantization, and enters them."""
-    from ftcore.export.ollama import MODELFILE, write_modelfile
-    from ftcore.export.writer import export_gguf
-
-    folder = recorder.folder
-    context, system = settings.max_seq_length, recorder.record.system
-    certificates: list[Certificate] = []
-    notes: dict[str, None] = {}
-    for quantization in settings.quantization:
-        progress.stage(f"Exporting to GGUF ({quantization})")
-        gguf = folder / f"{name}-{quantization}.gguf"
-        export_gguf(folder / MODEL, gguf, quantization, name=name, progress=progress.advance)
-        recorder.add("gguf", gguf)
-        several = len(settings.quantization) > 1
-        modelfile = folder / (f"{MODELFILE}-{quantization}" if several else MODELFILE)
-        said = write_modelfile(folder / MODEL, gguf, modelfile, context=context, system=system)
-        notes |= dict.fromkeys(said)
-        recorder.add("modelfile", modelfile)
-        if settings.certify:
-            path = folder / (f"certificate-{quantization}.json" if several else CERTIFICATE)
-            certificates.append(_prove(recorder, gguf, path, data, progress))
-    for note in notes:
-        progress.note(note)
-    return tuple(certificates)
-
-
-def _prove(
-    recorder: Recorder, gguf: Path, path: Path, data: DataSet, progress: Progress
-) -> Certificate:
-    """Writes the certificate of one GGUF. One that fails fails the run."""
-    from ftcore.export.certify import certify
-
-    progress.stage(f"Proving {gguf.name}")
-    certificate = certify(
-        gguf,
-        recorder.folder / MODEL,
-        [item.conversation for item in (data.held_out or data.train)[:PROVEN_CONVERSATIONS]],
-        progress=lambda name, done, total: progress.advance(done, total, name),
-    )
-    write_whole(path, certificate.to_json())
-    recorder.add("certificate", path)
-    before = recorder.record.certificate_passed
-    recorder.keep(certificate_passed=certificate.passed and before is not False)
-    for check in certificate.checks:
-        if not check.passed:
-            progress.note(f"certificate of {gguf.name}: {check.name} failed: {check.detail}")
-    return certificate

@@ -56,6 +56,12 @@ def ftcore_import_chat(chat: Json) -> Json:
 
 
 @hookimpl
+def ftcore_grammar(tools: Sequence[Json]) -> str | None:
+    """Words, calls of the tools, or words and then calls; without tools nothing is prescribed."""
+    return "root ::= prose | prose? tool-calls\n" if tools else None
+
+
+@hookimpl
 def ftcore_metrics(predictions: Sequence[Prediction]) -> dict[str, float]:
     """Whether the model calls when it should, and whether its calls would work."""
     return metrics(predictions)

@@ -11,6 +11,7 @@ from typing import cast
 from ftcore import hookimpl
 from ftcore.values import Conversation, Json, Prediction, Problem, Target
 from ftcore_dual.formatting import MARKERS, format_sample
+from ftcore_dual.grammar import GRAMMAR
 from ftcore_dual.importing import import_chat
 from ftcore_dual.metrics import metrics
 from ftcore_dual.validation import validate
@@ -53,6 +54,12 @@ def ftcore_markers() -> Sequence[str]:
 def ftcore_import_chat(chat: Json) -> Json:
     """The last reply is the thought and the world, what led to it the history."""
     return import_chat(chat)
+
+
+@hookimpl
+def ftcore_grammar() -> str:
+    """A thought, then a world."""
+    return GRAMMAR
 
 
 @hookimpl

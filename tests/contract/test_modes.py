@@ -90,7 +90,7 @@ def test_defaults_come_from_the_shipped_file(mode):
 
 def test_a_mode_implements_every_hook_that_is_not_optional(mode):
     hooks = {name for name in vars(hookspecs) if name.startswith("ftcore_")}
-    optional = {"ftcore_import_chat", "ftcore_markers"}
+    optional = {"ftcore_import_chat", "ftcore_markers", "ftcore_grammar"}
     assert optional < hooks
     assert hooks - optional <= set(implemented_hooks(load_plugin(mode.info))) <= hooks
 

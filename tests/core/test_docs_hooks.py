@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ftcore import hookspecs
+from ftcore.gbnf import parse_gbnf
 from ftcore.plugins import installed_plugins, open_mode
 from ftcore.values import Prediction, Sample, Target
 
@@ -78,6 +79,9 @@ def test_the_examples_are_a_mode_and_an_extension_that_work(installed):
     assert mode.metrics([said("1\n2\n3"), said("1")]) == {"three_lines": 0.5}
     assert mode.metrics([]) == {}
     assert mode.markers() == ("<verse>", "</verse>")
+    grammar = parse_gbnf(mode.grammar() or "")
+    assert grammar.accepts(verse.text)
+    assert not grammar.accepts("one\ntwo")
     chat = {
         "messages": [
             {"role": "user", "content": "rain"},

@@ -380,3 +380,37 @@ def test_a_problem_of_wrong_types_is_the_plugins_fault(distribution, mode_code, 
     distribution("ftc-haiku", mode_code + code, mode="haiku")
     with pytest.raises(PluginError, match="no Problem as documented"):
         open_mode("haiku").problems(Sample({"ask": "a", "say": "b"}, "data.jsonl", 7))
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ("return 7", "gave a int, no text and not None"),
+        ("return 'root ::= line'", "names line, and there is no such rule"),
+        ("return 'root ::= tool-calls'", "names tool-calls, and there is no such rule"),
+        ("return 'root ::= prose\\nprose ::= .'", "the rule prose has a name that is the core's"),
+        ("1 / 0", "ftcore_grammar raised ZeroDivisionError"),
+    ],
+)
+def test_a_grammar_that_cannot_be_used_is_the_plugins_fault(distribution, mode_code, body, why):
+    code = f"{mode_code}\n@hookimpl\ndef ftcore_grammar():\n    {body}\n"
+    distribution("ftc-haiku", code.replace("\nprose", "\\nprose"), mode="haiku")
+    with pytest.raises(PluginError, match=why):
+        open_mode("haiku").grammar()
+
+
+def test_a_mode_may_do_without_a_grammar_and_an_extension_wrap_it(distribution, mode_code):
+    distribution("ftc-haiku", mode_code, mode="haiku")
+    assert open_mode("haiku").grammar() is None
+    wrap = "from ftcore import hookimpl\n@hookimpl(wrapper=True)\ndef ftcore_grammar(tools):\n"
+    distribution(
+        "ftc-form", f"{wrap}    text = yield\n    return text or 'root ::= .+'", extension="form"
+    )
+    assert open_mode("haiku").grammar() == "root ::= .+"
+
+
+def test_with_tools_a_grammar_may_name_the_rules_of_calls(distribution, mode_code):
+    hook = "@hookimpl\ndef ftcore_grammar(tools):\n    return 'root ::= prose tool-calls'\n"
+    distribution("ftc-haiku", f"{mode_code}\n{hook}", mode="haiku")
+    tool = {"type": "function", "function": {"name": "now"}}
+    assert open_mode("haiku").grammar([tool]) == "root ::= prose tool-calls"

@@ -93,6 +93,10 @@ def ftcore_markers():
     return ["<line>", "</line>"]
 
 @hookimpl
+def ftcore_grammar(tools):
+    return 'root ::= .+'
+
+@hookimpl
 def ftcore_metrics(predictions):
     same = [p.text == p.reference.text for p in predictions]
     return {{"same_line": sum(same) / len(same)}} if same else {{}}
@@ -153,6 +157,7 @@ def test_a_mode_of_two_hooks_keeps_them_and_is_told_what_says_nothing_of_it(dist
         "invalid_examples_are_refused",
         "markers_are_tags",
         "chats_become_json",
+        "grammar_describes_answers",
         "defaults_make_settings",
         "metrics_are_finite",
         "perfect_beats_wrong",
@@ -342,6 +347,18 @@ BROKEN: dict[str, tuple[str, dict[str, Any]]] = {
     "a chat that becomes no JSON": (
         "chats_become_json",
         {"changes": [(CHAT, '{"day": tuple(texts)}')]},
+    ),
+    "a grammar that is none": (
+        "grammar_describes_answers",
+        {"changes": [("'root ::= .+'", "'root ::= line'")]},
+    ),
+    "a grammar of other answers": (
+        "grammar_describes_answers",
+        {"changes": [("'root ::= .+'", "'root ::= \"<line>\" .*'")]},
+    ),
+    "a grammar with a rule of the core": (
+        "grammar_describes_answers",
+        {"changes": [("'root ::= .+'", "'root ::= json-x\\\\njson-x ::= .+'")]},
     ),
     "an unknown setting": (
         "defaults_make_settings",

@@ -70,6 +70,25 @@ def test_the_readmes_sample_is_valid(ftcore, tmp_path):
     assert done.returncode == 0, done.stdout
 
 
+def test_the_chat_pages_commands_run(ftcore, untrained, tmp_path):
+    page = ROOT / "docs/chat.md"
+    (tools,) = blocks(page, "json")
+    (tmp_path / "tools.json").write_text(tools, encoding="utf-8")
+    (tmp_path / "in").write_text("Weather in Rome?\n", encoding="utf-8")
+    run = tmp_path / "my-run"
+    run.mkdir()
+    (run / "record.json").write_text('{"modes": ["agent"]}', encoding="utf-8")
+    (run / untrained.name).symlink_to(untrained)
+    found = commands(page)
+    assert {command[1] for command in found} == {"chat", "grammar"}
+    for command in found:
+        piped = ("sh", "-c", 'exec "$@" < in', "sh")
+        few = ("--max-tokens", "20") if command[1] == "chat" else ()
+        done = ftcore(*command[1:], *few, cwd=tmp_path, prefix=piped)
+        assert done.returncode == 0, (command, done.stderr)
+        assert done.stdout, command
+
+
 def test_the_set_up_commands_are_what_the_tests_run():
     set_up, tests = (block.strip() for block in blocks(ROOT / "README.md", "sh"))
     assert set_up.endswith("&& ftcore train --mode agent --demo")

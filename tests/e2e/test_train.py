@@ -190,6 +190,18 @@ def test_each_mode_trains_its_own_parts_and_measures_its_own_figures(
     assert record["after"]["loss"] < record["before"]["loss"]
     assert set(record["after"]["loss_by_part"]) - {"structure"} == parts
     assert figures <= set(record["after"]["metrics"])
+    kinds = {artifact["kind"] for artifact in record["artifacts"]}
+    assert ("grammar" in kinds) == (workspace / "run/grammar.gbnf").exists() == (mode == "dual")
+
+    (workspace / "in").write_text("Hello.\n", encoding="utf-8")
+    said = ftcore(
+        *("chat", "run", "--max-tokens", "9", "--constrain", "--json"),
+        cwd=workspace,
+        env={"FTCORE_PLUGINS": mode},
+        prefix=("sh", "-c", 'exec "$@" < in', "sh"),
+    )
+    assert said.returncode == 0, said.stderr
+    assert json.loads(said.stdout)["text"].startswith("<thought>") == (mode == "dual")
 
 
 def test_samples_that_are_dropped_do_not_count_towards_the_minimum(ftcore, tiny_model, workspace):

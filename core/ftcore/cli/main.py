@@ -7,11 +7,13 @@ import sys
 
 import click
 
+from ftcore.cli.chat import chat
 from ftcore.cli.check import check
 from ftcore.cli.check_mode import check_mode
 from ftcore.cli.common import Context, report_error, shared_options
 from ftcore.cli.config import config
 from ftcore.cli.export import export, verify
+from ftcore.cli.grammar import grammar
 from ftcore.cli.new_mode import new_mode
 from ftcore.cli.plugins import modes, plugins
 from ftcore.cli.preview import preview
@@ -35,7 +37,7 @@ def cli(ctx: click.Context) -> None:
 
 
 for command in (
-    *(train, check, preview, config, export, verify),
+    *(train, check, preview, config, export, verify, chat, grammar),
     *(modes, plugins, new_mode, check_mode),
 ):
     cli.add_command(command)

@@ -12,7 +12,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -71,6 +71,18 @@ def runtime_available() -> str | None:
         return None
 
 
+@frozen
+class Sampling:
+    """How an answer is drawn from the model's probabilities."""
+
+    temperature: float = 0.0
+    """0: the likeliest token every time."""
+    seed: int | None = None
+    """None: another one every time."""
+    grammar: str | None = None
+    """GBNF; the answer is one that it describes, or the beginning of one."""
+
+
 class Runtime:
     """A loaded GGUF. Made by :func:`open_runtime`."""
 
@@ -89,13 +101,19 @@ class Runtime:
         return [int(index) for index in self._post("/tokenize", body)["tokens"]]
 
     def apply_template(
-        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        tools: Sequence[Mapping[str, Any]],
+        *,
+        prompt: bool = True,
     ) -> str:
-        """The prompt that the file's chat template makes of OpenAI-style messages.
+        """What the file's chat template makes of OpenAI-style messages.
 
+        :param prompt: whether the assistant is to speak next. Otherwise the last message must not
+            be an assistant's, which the server would have the model go on with.
         :raises RuntimeRefusedError: the template refuses the messages.
         """
-        body: dict[str, Any] = {"messages": list(messages)}
+        body: dict[str, Any] = {"messages": list(messages), "add_generation_prompt": prompt}
         if tools:
             body["tools"] = list(tools)
         return str(self._post("/apply-template", body)["prompt"])
@@ -103,6 +121,55 @@ class Runtime:
     def chat_template(self) -> str:
         """The chat template that the runtime uses."""
         return str(self._request("/props", None).get("chat_template", ""))
+
+    def takes_system(self) -> bool:
+        """Whether the chat template has a place for a system message."""
+        able: Mapping[str, Any] = self._request("/props", None).get("chat_template_caps", {})
+        return bool(able.get("supports_system_role", True))
+
+    def say(
+        self,
+        prompt: str,
+        limit: int,
+        sampling: Sampling,
+        hear: Callable[[str], None],
+        *,
+        preserved: Sequence[str] = (),
+    ) -> bool:
+        """Has the model go on from a prompt, and tells each piece of text as it comes.
+
+        An exception out of ``hear``, or an interrupt, ends the generation.
+
+        :param limit: tokens that the answer may have.
+        :param preserved: control tokens that are part of the text; others are not told.
+        :returns: whether the model ended its turn by itself.
+        :raises RuntimeRefusedError: the prompt is too long, or the grammar is none.
+        """
+        body: dict[str, Any] = {
+            "prompt": prompt,
+            "n_predict": limit,
+            "temperature": sampling.temperature,
+            "cache_prompt": True,
+            "stream": True,
+            "preserved_tokens": list(preserved),
+        }
+        if sampling.seed is not None:
+            body["seed"] = sampling.seed
+        if sampling.grammar is not None:
+            body["grammar"] = sampling.grammar
+        last: dict[str, Any] = {}
+        with self._opened("/completion", json.dumps(body).encode()) as answer:
+            for line in answer:  # server-sent events
+                kind, _, data = line.decode().partition(": ")
+                if kind == "error":
+                    raise RuntimeRefusedError(f"llama.cpp stopped: {_reason(data.encode())}")
+                if kind == "data":
+                    last = json.loads(data)
+                    if "error" in last:
+                        raise RuntimeRefusedError(f"llama.cpp stopped: {_reason(data.encode())}")
+                    if last["content"]:
+                        hear(last["content"])
+        return last.get("stop_type") == "eos"
 
     def next_token(self, prompt: Sequence[int], top: int) -> NextToken:
         """The ``top`` likeliest next tokens. A prompt that continues the last one is cheap.
@@ -145,6 +212,12 @@ class Runtime:
         return self._request(path, json.dumps(body).encode())
 
     def _request(self, path: str, body: bytes | None) -> dict[str, Any]:
+        with self._opened(path, body) as answer:
+            return cast("dict[str, Any]", json.load(answer))
+
+    @contextmanager
+    def _opened(self, path: str, body: bytes | None) -> Generator[Any]:
+        """The server's answer, to be read; closing it before its end ends the server's work."""
         request = urllib.request.Request(
             self._address + path,
             data=body,
@@ -152,7 +225,7 @@ class Runtime:
         )
         try:
             with self._opener.open(request, timeout=TIMEOUT) as answer:
-                return cast("dict[str, Any]", json.load(answer))
+                yield answer
         except urllib.error.HTTPError as error:
             raise RuntimeRefusedError(
                 f"llama.cpp refuses {path}: {_reason(error.read())}"
@@ -171,7 +244,7 @@ def open_runtime(gguf: Path, *, context: int, threads: int) -> Generator[Runtime
     """
     if runtime_available() is None:
         raise RuntimeMissingError(
-            "the llama.cpp runtime that checks a GGUF is not installed",
+            "the llama.cpp runtime that loads a GGUF is not installed",
             "pip install 'ftcore[llamacpp]'",
         )
     xllamacpp: Any = importlib.import_module(RUNTIME)

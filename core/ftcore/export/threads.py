@@ -6,8 +6,6 @@ import os
 from collections.abc import Generator
 from contextlib import contextmanager
 
-import torch
-
 
 def half_the_cores() -> int:
     """Threads that still run well when something else is busy on the machine."""
@@ -23,6 +21,8 @@ def usable_cores() -> int:
 @contextmanager
 def torch_threads(count: int) -> Generator[None]:
     """Lets torch share one operation among ``count`` threads until the block ends."""
+    import torch  # a chat needs none
+
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

@@ -11,6 +11,7 @@ from ftcore.testing.format_laws import (
     formatting_is_total,
     formatting_trains_something,
 )
+from ftcore.testing.grammar_laws import grammar_describes_answers
 from ftcore.testing.law import Breach, Law, Verdict, judge
 from ftcore.testing.metric_laws import metrics_are_finite, perfect_beats_wrong
 from ftcore.testing.plugin_laws import (
@@ -65,6 +66,7 @@ LAWS: tuple[Law, ...] = (
     _law(formatting_trains_something),
     _law(markers_are_tags, _unless_implemented("ftcore_markers")),
     _law(chats_become_json, _unless_implemented("ftcore_import_chat")),
+    _law(grammar_describes_answers, _unless_implemented("ftcore_grammar")),
     _law(defaults_make_settings, _unless_implemented("ftcore_config_defaults")),
     _law(metrics_are_finite, _unless_implemented("ftcore_metrics")),
     _law(perfect_beats_wrong, _unless_implemented("ftcore_metrics")),

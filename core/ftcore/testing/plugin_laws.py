@@ -17,6 +17,7 @@ from ftcore.config import resolve
 from ftcore.errors import FtcoreError, PluginError, ProblemsError
 from ftcore.mode import Mode
 from ftcore.testing.fresh import FreshProcessError
+from ftcore.testing.grammar_laws import TOOLS
 from ftcore.testing.law import Breach
 from ftcore.testing.predictions import perfect, wrong
 from ftcore.testing.subject import TARGETS, InvalidExample, Subject
@@ -200,6 +201,7 @@ def _questions(subject: Subject) -> dict[str, Callable[[Mode], object]]:
             mode.format(sample, target) for sample in samples for target in TARGETS
         ],
         "ftcore_markers": lambda mode: mode.markers(),
+        "ftcore_grammar": lambda mode: [mode.grammar(tools) for tools in ((), TOOLS)],
         "ftcore_import_chat": lambda mode: [
             mode.import_chat(chat, Sample(chat, "chat", 1)) for chat in CHATS
         ],
