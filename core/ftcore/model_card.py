@@ -175,7 +175,8 @@ def _certificate(certificate: Certificate) -> str:
     ]
     return (
         f"## Certificate of {certificate.quantization}\n\n"
-        f"`{certificate.gguf}` {said} with this model in {certificate.runtime} {certificate.runtime_version}.\n\n"
+        f"`{certificate.gguf}` {said} with this model in "
+        f"{certificate.runtime} {certificate.runtime_version}.\n\n"
         + _table(("check", "", ""), rows)
     )
 

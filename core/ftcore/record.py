@@ -136,6 +136,10 @@ class RunRecord:
     system: str | None = None
     """The system text of every trained sample, where they have the same."""
 
+    def artifact(self, kind: ArtifactKind) -> Artifact | None:
+        """The first artifact of a kind."""
+        return next((a for a in self.artifacts if a.kind == kind), None)
+
 
 def to_json(record: RunRecord) -> dict[str, Any]:
     """The record as JSON values, in the order of its fields; what is not finite is None."""

@@ -29,6 +29,8 @@ class Served:
     gguf: Path
     modes: tuple[str, ...]
     """Those that the run trained; none where the file lies in no run."""
+    system: str = ""
+    """What every sample's system message said that the run trained, if they said the same."""
 
 
 def find_served(source: Path, name: str | None) -> Served:
@@ -38,7 +40,7 @@ def find_served(source: Path, name: str | None) -> Served:
     :raises InputError: there is none, or there are several and none is chosen.
     """
     if source.is_file():
-        return Served(source, _modes(source.parent))
+        return _served(source, source.parent)
     if not source.is_dir():
         raise InputError(f"there is no {source}", "give a run, a model folder or a GGUF")
     files = sorted(source.glob("*.gguf"))
@@ -50,12 +52,15 @@ def find_served(source: Path, name: str | None) -> Served:
         raise InputError(f"{source} holds no GGUF {name}", f"it holds: {names}")
     if len(chosen) > 1:
         raise InputError(f"{source} holds several GGUFs: {names}", "choose one: --gguf NAME")
-    return Served(chosen[0], _modes(source))
+    return _served(chosen[0], source)
 
 
-def _modes(folder: Path) -> tuple[str, ...]:
+def _served(gguf: Path, folder: Path) -> Served:
     run = next((f for f in (folder, folder.parent) if (f / RECORD).is_file()), None)
-    return tuple(read_record(run)["modes"]) if run else ()
+    if run is None:
+        return Served(gguf, ())
+    record = read_record(run)
+    return Served(gguf, tuple(record["modes"]), record.get("system") or "")
 
 
 def chosen_mode(served: Served, name: str | None) -> str | None:

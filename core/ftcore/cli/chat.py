@@ -28,7 +28,11 @@ RESULT = "tool result> "
 @click.option("--mode", metavar="NAME", help="The mode, where the run does not say it.")
 @click.option("--gguf", metavar="NAME", help="Which GGUF of the folder, where it holds several.")
 @path_option("--tools", metavar="FILE", help="JSON with the tools that the model may call.")
-@click.option("--system", default="", metavar="TEXT", help="What the system message says.")
+@click.option(
+    "--system",
+    metavar="TEXT",
+    help="What the system message says; by default what it said in every sample of the run.",
+)
 @click.option("--constrain", is_flag=True, help="Let answers only take the form of the mode.")
 @click.option(
     "--max-tokens",
@@ -56,7 +60,7 @@ def chat(
     mode: str | None,
     gguf: str | None,
     tools: Path | None,
-    system: str,
+    system: str | None,
     constrain: bool,
     max_tokens: int,
     temperature: float,
@@ -103,7 +107,7 @@ def chat(
             markers=opened.markers() if opened else (),
             tools=definitions,
             frame=frame,
-            system=system,
+            system=served.system if system is None else system,
             sampling=Sampling(temperature, seed, grammar),
             max_tokens=max_tokens,
         )

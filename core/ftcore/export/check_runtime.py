@@ -59,11 +59,13 @@ def check_token_ids(runtime: Runtime, renderer: Renderer, turns: Sequence[Render
     """
     tokenizer = renderer.tokenizer
     spm = is_sentencepiece(tokenizer)
-    first = (tokenizer.bos_token or "") if spm else ""  # without it some put a blank before a text
+    # without it some put a blank before a text
+    first = str(tokenizer.bos_token or "") if spm else ""
     exempt = not spm and pretokenizer(tokenizer) in WITHOUT_MARKS
     probes = [first + text for text in TEXTS if not (exempt and _has_marks(text))]
     texts = [*probes, *(turn.turn.prompt + turn.turn.answer for turn in turns)]
-    rewritten, wrong = 0, list[str]()
+    rewritten = 0
+    wrong: list[str] = []
     for text in texts:
         expected, found = renderer.encode(text), runtime.tokenize(text, add_special=False)
         if expected == found:
