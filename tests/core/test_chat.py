@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 import time
@@ -272,6 +273,8 @@ class Terminal:
         self._pid, self._end = pty.fork()
         if not self._pid:
             os.environ.pop("NO_COLOR", None)
+            # in the background of a shell it would be ignored, here and in what is started
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
             os.execv(sys.executable, command)
         self.seen = ""
 

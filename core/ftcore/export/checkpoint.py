@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,10 +19,13 @@ from ftcore.export.architectures import mixed_model, weights
 from ftcore.export.layout import Hyperparameters, Weight
 from ftcore.export.mixtures import file_order, mixed_types
 from ftcore.export.quantizations import QUANTIZATIONS
-from ftcore.export.quantize import tensor_type
+from ftcore.export.quantize import quantized, tensor_type
 
 CHUNK_WEIGHTS = 2**18
 """Weights read at a time (one row or head where that is more): few enough for a core's cache."""
+
+PLAIN_CHUNK_WEIGHTS = 2**20
+"""The same where weights are only copied: fewer hands to pass them through."""
 
 DTYPES: Mapping[str, torch.dtype] = {
     "F32": torch.float32,
@@ -174,21 +178,25 @@ def _mixed(
 
 def chunks(tensor: PlannedTensor) -> Iterator[torch.Tensor]:
     """The weights in file order, some rows at a time: ``(rows, columns)``, the source's dtype."""
+    for read in reads(tensor):
+        yield read()
+
+
+def reads(tensor: PlannedTensor) -> Iterator[Callable[[], torch.Tensor]]:
+    """What reads each of the chunks: any thread may, at any time."""
     if not tensor.pieces:
-        yield torch.tensor(tensor.values, dtype=torch.float32)[None]
+        yield lambda: torch.tensor(tensor.values, dtype=torch.float32)[None]
         return
     columns = tensor.columns
-    step = max(1, CHUNK_WEIGHTS // columns)
+    step = max(1, (CHUNK_WEIGHTS if quantized(tensor.type) else PLAIN_CHUNK_WEIGHTS) // columns)
     per_head = 0
     if tensor.heads:
         per_head = math.prod(tensor.shape) // columns // tensor.heads
         step = max(1, step // per_head) * per_head
     for piece in tensor.pieces:
         for start in range(piece.start, piece.stop, step):
-            part = _read_rows(piece.tensor, start, min(start + step, piece.stop), columns)
-            if tensor.plus_one:
-                part = part.to(torch.float32) + 1
-            yield _paired(part, per_head) if per_head else part
+            stop = min(start + step, piece.stop)
+            yield partial(_read, tensor, piece.tensor, start, stop, per_head)
 
 
 def rope_factors(model: Hyperparameters) -> dict[str, tuple[float, ...]]:
@@ -334,6 +342,15 @@ def _refuse_untied_output(name: str, tensor: LocalTensor, found: Mapping[str, Lo
                 "two differ: the output that was trained would be lost",
                 "set tie_word_embeddings to false in config.json",
             )
+
+
+def _read(
+    planned: PlannedTensor, tensor: LocalTensor, start: int, stop: int, per_head: int
+) -> torch.Tensor:
+    part = _read_rows(tensor, start, stop, planned.columns)
+    if planned.plus_one:
+        part = part.to(torch.float32) + 1
+    return _paired(part, per_head) if per_head else part
 
 
 def _read_rows(tensor: LocalTensor, start: int, stop: int, columns: int) -> torch.Tensor:

@@ -45,6 +45,11 @@ def tensor_type(shape: tuple[int, ...], quantization: str, name: str) -> str:
     return quantization
 
 
+def quantized(kind: str) -> bool:
+    """Whether weights of a type share scales, rather than being plain numbers."""
+    return kind not in _PLAIN
+
+
 def encoded_size(shape: tuple[int, ...], kind: str) -> int:
     """Bytes that a tensor takes in the file, padding aside."""
     block, size = GGML_QUANT_SIZES[GGMLQuantizationType[kind]]
@@ -56,13 +61,13 @@ def encode(rows: torch.Tensor, kind: str) -> NDArray[np.uint8]:
 
     :raises UnrepresentableError: a weight is NaN or infinite, or would become so.
     """
-    values = rows.to(torch.float32).contiguous()
-    if kind in ENCODERS:
-        return ENCODERS[kind](values)
     if kind in _PLAIN:
         dtype = _PLAIN[kind]
-        _check_range(torch.stack(torch.aminmax(values)), dtype, kind)
-        return _bytes(values.to(dtype))
+        _check_range(torch.stack(torch.aminmax(rows)).to(torch.float32), dtype, kind)
+        return _bytes(rows.to(dtype).contiguous())
+    values = rows.to(torch.float32, copy=True).contiguous()
+    if kind in ENCODERS:
+        return ENCODERS[kind](values)
     _check_range(torch.stack(torch.aminmax(values)), torch.float32, kind)
     if float(values.abs().max()) > _LARGEST_SEARCHED:  # ggml's sums overflow, and say zero
         raise UnrepresentableError(f"holds weights too large for {kind}")
@@ -81,10 +86,10 @@ def _q8_0(values: torch.Tensor) -> NDArray[np.uint8]:
     blocks = values.reshape(-1, BLOCK)
     scale = blocks.abs().amax(dim=1, keepdim=True) / 127
     _check_range(scale, torch.float16, "Q8_0")
-    exact = blocks * _inverse(scale)
+    exact = blocks.mul_(_inverse(scale))
     # adding just less than a half keeps 0.49999997 down; a plain 0.5 would carry it up to 1
-    whole = torch.trunc(exact + torch.copysign(torch.tensor(_HALF), exact))
-    return _joined(_halves(scale), _bytes(whole.to(torch.int8)).reshape(-1, BLOCK))
+    exact.add_(exact.sign(), alpha=_HALF)
+    return _joined(_halves(scale), _bytes(exact.to(torch.int8)).reshape(-1, BLOCK))
 
 
 def _q4_0(values: torch.Tensor) -> NDArray[np.uint8]:
@@ -138,8 +143,8 @@ def _inverse(scale: torch.Tensor) -> torch.Tensor:
 
     A scale so small that its inverse overflows is 0 in f16: its weights are 0 whatever we write.
     """
-    inverse = torch.where(scale == 0, 0.0, 1 / scale)
-    return torch.where(torch.isinf(inverse), 0.0, inverse)
+    inverse = scale.reciprocal()
+    return inverse.masked_fill_(torch.isinf(inverse), 0.0)
 
 
 def _halves(values: torch.Tensor) -> NDArray[np.uint8]:
@@ -165,9 +170,10 @@ def _joined(*parts: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _check_range(extremes: torch.Tensor, dtype: torch.dtype, kind: str) -> None:
     """``extremes`` hold the largest weights, or NaN if any weight is NaN."""
-    if not bool(torch.isfinite(extremes).all()):
-        raise UnrepresentableError("holds NaN or infinite weights")
-    if not bool(torch.isfinite(extremes.to(dtype)).all()):
+    largest = extremes.abs().amax()  # NaN if any is
+    if not bool(torch.isfinite(largest.to(dtype))):
+        if not bool(torch.isfinite(largest)):
+            raise UnrepresentableError("holds NaN or infinite weights")
         raise UnrepresentableError(f"holds weights too large for {kind}")
 
 

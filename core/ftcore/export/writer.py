@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -30,10 +31,10 @@ from ftcore.export.architectures import (
 )
 from ftcore.export.checkpoint import (
     PlannedTensor,
-    chunks,
     open_weights,
     plan_tensors,
     read_config,
+    reads,
 )
 from ftcore.export.ggml import check_quantizers
 from ftcore.export.layout import Hyperparameters
@@ -42,7 +43,7 @@ from ftcore.export.quantizations import QUANTIZATIONS, check_quantization
 from ftcore.export.quantize import UnrepresentableError, encode, encoded_size
 from ftcore.export.threads import torch_threads, usable_cores
 from ftcore.export.vocabulary import Vocabulary, load_tokenizer, read_vocabulary, write_vocabulary
-from ftcore.files import sha256, whole_file
+from ftcore.files import whole_file
 
 WORKERS = 2
 """Threads that encode; as many as there are cores where ggml's slow search is among the work."""
@@ -105,11 +106,40 @@ def export_gguf(
             writer.write_ti_data_to_file()
             writer.close()
             _check_space(temporary, output, tensors, writer.data_alignment)
-            with temporary.open("ab") as file:
-                _write_tensors(file, tensors, writer.data_alignment, progress)
+            digest = hashlib.sha256(temporary.read_bytes())
+            with temporary.open("ab") as file, _Hashed(file, digest) as hashed:
+                _write_tensors(hashed, tensors, writer.data_alignment, progress)
     except OSError as error:
         raise _disk_error(error, output, tensors) from error
-    return GgufFile(output, output.stat().st_size, sha256(output), quantization, len(tensors))
+    return GgufFile(output, output.stat().st_size, digest.hexdigest(), quantization, len(tensors))
+
+
+class _Hashed:
+    """Writes to a file and hashes what it writes, meanwhile: reading it again takes as long."""
+
+    def __init__(self, file: BinaryIO, digest: Any) -> None:
+        self._file, self._digest = file, digest
+        self._pool = ThreadPoolExecutor(1)
+        self._waiting: deque[Future[None]] = deque()
+
+    def __enter__(self) -> _Hashed:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown()
+
+    def write(self, data: bytes | memoryview) -> None:
+        """``data`` must not change afterwards."""
+        self._waiting.append(self._pool.submit(self._digest.update, data))
+        self._file.write(data)
+        if len(self._waiting) > AHEAD:
+            self._waiting.popleft().result()
+
+    def pad(self, alignment: int) -> int:
+        """Writes zeros up to a multiple of ``alignment``, and says how many."""
+        missing = -self._file.tell() % alignment
+        self.write(bytes(missing))
+        return missing
 
 
 def _is_gguf(path: Path) -> bool:
@@ -162,20 +192,20 @@ def _header(
 
 
 def _write_tensors(
-    file: BinaryIO, tensors: Sequence[PlannedTensor], alignment: int, progress: Progress | None
+    file: _Hashed, tensors: Sequence[PlannedTensor], alignment: int, progress: Progress | None
 ) -> None:
     done, total = 0, _data_size(tensors, alignment)
     tell: Progress = progress or (lambda done, total: None)
-    _pad(file, alignment)
+    file.pad(alignment)
     current = tensors[0]
     for tensor, data in _encoded(tensors):
         if tensor is not current:
-            done += _pad(file, alignment)
+            done += file.pad(alignment)
             current = tensor
         file.write(data.data)
         done += data.nbytes
         tell(done, total)
-    _pad(file, alignment)
+    file.pad(alignment)
     tell(total, total)
 
 
@@ -193,8 +223,8 @@ def _encoded(
     workers = max(WORKERS, usable_cores()) if slow else WORKERS
     with torch_threads(1), ThreadPoolExecutor(workers) as pool:
         for tensor in tensors:
-            for rows in chunks(tensor):
-                pending.append(pool.submit(_encode_piece, tensor, rows))
+            for read in reads(tensor):
+                pending.append(pool.submit(_encode_piece, tensor, read))
                 if len(pending) > AHEAD * workers:
                     yield pending.popleft().result()
         while pending:
@@ -202,10 +232,10 @@ def _encoded(
 
 
 def _encode_piece(
-    tensor: PlannedTensor, rows: torch.Tensor
+    tensor: PlannedTensor, read: Callable[[], torch.Tensor]
 ) -> tuple[PlannedTensor, NDArray[np.uint8]]:
     try:
-        return tensor, encode(rows, tensor.type)
+        return tensor, encode(read(), tensor.type)
     except UnrepresentableError as error:
         raise InputError(
             f"the tensor {tensor.source_name} {error}",
@@ -213,12 +243,6 @@ def _encode_piece(
             if "NaN" in str(error)
             else "choose BF16 or F32, whose range is that of the training",
         ) from error
-
-
-def _pad(file: BinaryIO, alignment: int) -> int:
-    missing = -file.tell() % alignment
-    file.write(bytes(missing))
-    return missing
 
 
 def _data_size(tensors: Sequence[PlannedTensor], alignment: int) -> int:
