@@ -44,14 +44,14 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=24, help="of each run")
     given = parser.parse_args()
     card = torch.cuda.is_available()
-    length, layers = (2048, 30) if card else (256, 4)
-    made_up = store_examples(examples(given.steps * 4, length))
+    length, layers, vocabulary = (2048, 30, 49152) if card else (64, 2, 1024)
+    made_up = store_examples(examples(given.steps * 4, length, vocabulary))
     rows = make_rows(made_up, packing=True, max_seq_length=length)
     taken: dict[str, list[float]] = {"with": [], "without": []}
     for _ in range(given.rounds):
-        taken["with"] += steps(made(layers), rows, card)
+        taken["with"] += steps(made(layers, vocabulary), rows, card)
         with without():
-            taken["without"] += steps(made(layers), rows, card)
+            taken["without"] += steps(made(layers, vocabulary), rows, card)
     found = {name: statistics.median(seconds) for name, seconds in taken.items()}
     print(f"device            {torch.cuda.get_device_name() if card else 'CPU'}")
     print(f"a step            {4 * length:,} tokens in 4 micro-batches")
@@ -59,11 +59,11 @@ def main() -> None:
     print(f"ratio             {found['with'] / found['without']:.3f}")
 
 
-def made(layers: int) -> LlamaForCausalLM:
-    """A model of SmolLM2-135M's shape with so many layers."""
+def made(layers: int, vocabulary: int) -> LlamaForCausalLM:
+    """A model of SmolLM2-135M's shape with so many layers and token ids."""
     torch.manual_seed(0)
     config = LlamaConfig(
-        vocab_size=49152,
+        vocab_size=vocabulary,
         hidden_size=576,
         intermediate_size=1536,
         num_hidden_layers=layers,
@@ -74,11 +74,11 @@ def made(layers: int) -> LlamaForCausalLM:
     return LlamaForCausalLM(config)
 
 
-def examples(count: int, length: int) -> Iterator[Example]:
+def examples(count: int, length: int, vocabulary: int) -> Iterator[Example]:
     """Random tokens, of which the latter half is trained."""
     numbers = np.random.default_rng(0)
     for _ in range(count):
-        ids = numbers.integers(10, 49152, length, np.int32)
+        ids = numbers.integers(10, vocabulary, length, np.int32)
         parts = numbers.integers(0, len(LABELS), length).astype(np.int16)
         parts[: length // 2] = -1
         yield Example(ids, parts)

@@ -123,10 +123,14 @@ def fetched(package: str) -> Path:
                 "--only-binary=:all:",
             ]
             command = [*pip, spec] if "==" in spec else [str(npm), "pack", "--silent", spec]
-            done = subprocess.run(
-                command, cwd=folder, capture_output=True, text=True, timeout=300, check=False
-            )
-            files = [path for path in Path(folder).iterdir() if path.suffix in (".tgz", ".whl")]
+            files: list[Path] = []
+            for _ in range(3):  # registries fail now and then
+                done = subprocess.run(
+                    command, cwd=folder, capture_output=True, text=True, timeout=300, check=False
+                )
+                files = [f for f in Path(folder).iterdir() if f.suffix in (".tgz", ".whl")]
+                if files:
+                    break
             if len(files) != 1:
                 raise UnavailableError(f"{spec} could not be fetched: {done.stderr[-500:]}")
             found = hashlib.sha256(files[0].read_bytes()).hexdigest()

@@ -180,8 +180,10 @@ def _token_differences(
     types: list[int] = metadata.get("tokenizer.ggml.token_type") or []
     if len(tokens) != size or len(types) != size:
         return [_Difference("tokenizer.ggml.tokens", f"{len(tokens)} long", f"{size} tokens")]
-    known = {index: token for token, index in tokenizer.get_vocab().items()}
     added = tokenizer.added_tokens_decoder
+    known = {index: token for token, index in tokenizer.get_vocab().items()}
+    # of two tokens with one id the added one is what a text is split at
+    known |= {index: str(token.content) for index, token in added.items()}
     spm = is_sentencepiece(tokenizer)
     wrong: list[_Difference] = []
     for index in range(size):

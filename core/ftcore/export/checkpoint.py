@@ -19,13 +19,11 @@ from ftcore.export.architectures import mixed_model, weights
 from ftcore.export.layout import Hyperparameters, Weight
 from ftcore.export.mixtures import file_order, mixed_types
 from ftcore.export.quantizations import QUANTIZATIONS
-from ftcore.export.quantize import quantized, tensor_type
+from ftcore.export.quantize import tensor_type
 
-CHUNK_WEIGHTS = 2**18
-"""Weights read at a time (one row or head where that is more): few enough for a core's cache."""
-
-PLAIN_CHUNK_WEIGHTS = 2**20
-"""The same where weights are only copied: fewer hands to pass them through."""
+CHUNK_WEIGHTS = 2**20
+"""Weights read at a time (one row or head where that is more): fewer, and threads would wait for
+each other instead of computing; more, and they would not fit a core's cache."""
 
 DTYPES: Mapping[str, torch.dtype] = {
     "F32": torch.float32,
@@ -188,7 +186,7 @@ def reads(tensor: PlannedTensor) -> Iterator[Callable[[], torch.Tensor]]:
         yield lambda: torch.tensor(tensor.values, dtype=torch.float32)[None]
         return
     columns = tensor.columns
-    step = max(1, (CHUNK_WEIGHTS if quantized(tensor.type) else PLAIN_CHUNK_WEIGHTS) // columns)
+    step = max(1, CHUNK_WEIGHTS // columns)
     per_head = 0
     if tensor.heads:
         per_head = math.prod(tensor.shape) // columns // tensor.heads

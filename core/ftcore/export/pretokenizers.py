@@ -92,7 +92,7 @@ HASHES = {
 }
 """Name, and the SHA-256 of the ids' Python list as text, of each tokenizer that has it."""
 
-WITHOUT_MARKS = frozenset({"tekken"})
+WITHOUT_MARKS = frozenset({"pixtral", "tekken"})
 """Those of which llama.cpp's regular expression does not count combining marks as letters, as the
 tokenizer's own does (llama-vocab.cpp there; seen on Thai and Hindi)."""
 

@@ -45,11 +45,6 @@ def tensor_type(shape: tuple[int, ...], quantization: str, name: str) -> str:
     return quantization
 
 
-def quantized(kind: str) -> bool:
-    """Whether weights of a type share scales, rather than being plain numbers."""
-    return kind not in _PLAIN
-
-
 def encoded_size(shape: tuple[int, ...], kind: str) -> int:
     """Bytes that a tensor takes in the file, padding aside."""
     block, size = GGML_QUANT_SIZES[GGMLQuantizationType[kind]]

@@ -45,7 +45,7 @@ from ftcore.export.threads import torch_threads, usable_cores
 from ftcore.export.vocabulary import Vocabulary, load_tokenizer, read_vocabulary, write_vocabulary
 from ftcore.files import whole_file
 
-WORKERS = 2
+WORKERS = 4
 """Threads that encode; as many as there are cores where ggml's slow search is among the work."""
 
 AHEAD = 4
@@ -215,12 +215,12 @@ def _encoded(
     """The pieces in order, a few of them encoded ahead while the last ones are written.
 
     Threads with torch on one thread each: pieces are too small for torch to share one among
-    cores without losing more by waiting, and a whole tensor would not fit a cache. Two are as
-    fast as a disk; a search for the best scales is not.
+    cores without losing more by waiting, and a whole tensor would not fit a cache. Four are
+    faster than a disk; a search for the best scales is not.
     """
     pending: deque[Future[tuple[PlannedTensor, NDArray[np.uint8]]]] = deque()
     slow = any(tensor.type in SEARCHED for tensor in tensors)
-    workers = max(WORKERS, usable_cores()) if slow else WORKERS
+    workers = usable_cores() if slow else min(WORKERS, usable_cores())
     with torch_threads(1), ThreadPoolExecutor(workers) as pool:
         for tensor in tensors:
             for read in reads(tensor):
