@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/benchmarks.md").read_text(encoding="utf-8")
 SMALL = {
+    "export.py": (("--layers", "1", "--quantization", "Q8_0"), r"ratio (\d+\.\d\d)$"),
     "loss_by_part.py": (("--rounds", "1", "--steps", "5"), r"ratio +(\d\.\d+)$"),
     "render.py": (("--repeat", "1"), r"\b(\d\.\d\d)$"),
     "prepare.py": (("--records", "300", "--workers", "2"), r"ratio +(\d\.\d\d) per core$"),
