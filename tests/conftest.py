@@ -78,6 +78,49 @@ def ftcore() -> Runner:
     return run
 
 
+WITHOUT_RUNTIME = """
+import importlib.metadata, sys
+
+class Hidden(importlib.metadata.DistributionFinder):
+    def find_distributions(self, context=importlib.metadata.DistributionFinder.Context()):
+        if context.name == "xllamacpp":
+            return []
+        return finder.find_distributions(context)
+
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "xllamacpp":
+            return None
+        return finder.find_spec(name, path, target)
+
+finder = next(f for f in sys.meta_path if getattr(f, "__name__", "") == "PathFinder")
+sys.meta_path[sys.meta_path.index(finder)] = Hidden()
+"""
+
+
+@pytest.fixture(scope="session")
+def without_runtime() -> Runner:
+    """``without_runtime(code, *arguments, cwd=…)``: Python code where xllamacpp is not installed.
+
+    It is: its distribution is hidden from the path.
+    """
+
+    def run(
+        code: str, *arguments: str | Path, cwd: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", WITHOUT_RUNTIME + textwrap.dedent(code)]
+        return subprocess.run(
+            [*command, *map(str, arguments)],
+            cwd=cwd,
+            input="",
+            capture_output=True,
+            text=True,
+            timeout=900,
+            check=False,
+        )
+
+    return run
+
+
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Llama of two layers with SmolLM2's tokenizer, its weights from a fixed seed."""

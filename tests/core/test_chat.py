@@ -6,7 +6,6 @@ import json
 import os
 import pty
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -239,30 +238,18 @@ def test_what_cannot_be_talked_to_is_said(ftcore, tmp_path, arguments, told):
     assert told in done.stderr
 
 
-def test_without_the_runtime_the_command_that_installs_it_is_named(untrained, tmp_path):
-    """A real installation that lacks the distribution: its folder is hidden from the path."""
-    code = """
-        import importlib.metadata, sys
-        class Hidden(importlib.metadata.DistributionFinder):
-            def find_distributions(self, context=importlib.metadata.DistributionFinder.Context()):
-                if context.name == "xllamacpp":
-                    return []
-                return finder.find_distributions(context)
-            def find_spec(self, name, path=None, target=None):
-                return finder.find_spec(name, path, target)
-        finder = next(f for f in sys.meta_path if getattr(f, "__name__", "") == "PathFinder")
-        sys.meta_path[sys.meta_path.index(finder)] = Hidden()
-        from ftcore.cli.main import main
-        main()
-    """
-    import textwrap
-
-    command = [sys.executable, "-c", textwrap.dedent(code), "chat", str(untrained)]
-    done = subprocess.run(
-        command, capture_output=True, text=True, cwd=tmp_path, check=False, input=""
-    )
+def test_without_the_runtime_the_command_that_installs_it_is_named(
+    untrained, tmp_path, without_runtime
+):
+    done = without_runtime(MAIN, "chat", untrained, cwd=tmp_path)
     assert done.returncode == 1
     assert "pip install 'ftcore[llamacpp]'" in done.stderr
+
+
+MAIN = """
+    from ftcore.cli.main import main
+    main()
+"""
 
 
 class Terminal:

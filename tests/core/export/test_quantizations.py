@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-import textwrap
 from importlib import resources
 
 import pytest
@@ -16,28 +13,15 @@ from ftcore.errors import InputError, ProblemsError
 from ftcore.export.quantizations import QUANTIZATIONS, check_quantization, read_quantizations
 from ftcore.export.reader import read_header
 
-WITHOUT_RUNTIME = """
-    import importlib.metadata, sys
-    class Hidden(importlib.metadata.DistributionFinder):
-        def find_distributions(self, context=importlib.metadata.DistributionFinder.Context()):
-            if context.name == "xllamacpp":
-                return []
-            return finder.find_distributions(context)
-        def find_spec(self, name, path=None, target=None):
-            if name.partition(".")[0] == "xllamacpp":
-                return None
-            return finder.find_spec(name, path, target)
-    finder = next(f for f in sys.meta_path if getattr(f, "__name__", "") == "PathFinder")
-    sys.meta_path[sys.meta_path.index(finder)] = Hidden()
+MAIN = """
     from ftcore.cli.main import main
     main()
 """
-"""The command line where the distribution is hidden from the path, as if it were not installed."""
 
 
-def export_without_runtime(*arguments) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", textwrap.dedent(WITHOUT_RUNTIME), "export", *arguments]
-    return subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+@pytest.fixture
+def export_without_runtime(without_runtime):
+    return lambda *arguments: without_runtime(MAIN, "export", *arguments)
 
 
 def test_the_file_types_are_llama_cpps():
@@ -127,7 +111,9 @@ def test_several_files_need_a_folder(ftcore, plain, tmp_path):
     assert "is no folder, and 2 files need one" in done.stderr
 
 
-def test_without_the_runtime_nothing_is_read_for_a_type_that_ggml_makes(plain, tmp_path):
+def test_without_the_runtime_nothing_is_read_for_a_type_that_ggml_makes(
+    plain, tmp_path, export_without_runtime
+):
     done = export_without_runtime(plain, "--quantization", "Q8_0,Q4_K_M", "--output", tmp_path)
     assert done.returncode == 2, done.stderr
     assert "Q4_K_M is made by llama.cpp's own code, which is not installed" in done.stderr
@@ -136,7 +122,7 @@ def test_without_the_runtime_nothing_is_read_for_a_type_that_ggml_makes(plain, t
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_the_runtime_types_of_ftcores_own_are_made(plain, tmp_path):
+def test_without_the_runtime_types_of_ftcores_own_are_made(plain, tmp_path, export_without_runtime):
     done = export_without_runtime(plain, "--quantization", "Q8_0,Q5_1", "--output", tmp_path)
     assert done.returncode == 0, done.stderr
     assert len(list(tmp_path.glob("*.gguf"))) == 2

@@ -77,20 +77,11 @@ def test_a_proxy_of_the_environment_is_not_asked(exported, monkeypatch):
         assert runtime.tokenize("a", add_special=False)
 
 
-def test_without_the_runtime_the_command_that_installs_it_is_named(plain, tmp_path):
-    """A real installation that lacks the distribution: its folder is hidden from the path."""
+def test_without_the_runtime_the_command_that_installs_it_is_named(
+    plain, tmp_path, without_runtime
+):
     code = """
-        import importlib.metadata, sys
         from pathlib import Path
-        class Hidden(importlib.metadata.DistributionFinder):
-            def find_distributions(self, context=importlib.metadata.DistributionFinder.Context()):
-                if context.name == "xllamacpp":
-                    return []
-                return finder.find_distributions(context)
-            def find_spec(self, name, path=None, target=None):
-                return finder.find_spec(name, path, target)
-        finder = next(f for f in sys.meta_path if getattr(f, "__name__", "") == "PathFinder")
-        sys.meta_path[sys.meta_path.index(finder)] = Hidden()
         from ftcore.errors import FtcoreError
         from ftcore.export.certify import certify
         try:
@@ -98,8 +89,7 @@ def test_without_the_runtime_the_command_that_installs_it_is_named(plain, tmp_pa
         except FtcoreError as error:
             print(error)
     """
-    command = [sys.executable, "-c", textwrap.dedent(code), str(plain)]
-    done = subprocess.run(command, capture_output=True, check=True, text=True, cwd=tmp_path)
+    done = without_runtime(code, plain, cwd=tmp_path)
     assert "pip install 'ftcore[llamacpp]'" in done.stdout
 
 
