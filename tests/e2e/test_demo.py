@@ -68,7 +68,8 @@ def test_the_artifacts_have_the_hashes_of_the_record(demo):
     from ftcore.files import sha256
 
     kinds = {artifact["kind"] for artifact in demo["record"]["artifacts"]}
-    assert kinds == set(get_args(ArtifactKind))
+    # without tools a grammar would have nothing to hold agent mode's answers to
+    assert kinds == set(get_args(ArtifactKind)) - {"grammar"}
     for artifact in demo["record"]["artifacts"]:
         path = demo["run"] / artifact["path"]
         assert path.stat().st_size == artifact["bytes"]

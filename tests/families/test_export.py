@@ -57,6 +57,9 @@ def made(
 @pytest.mark.parametrize("name", REFERENCE)
 def test_a_gguf_is_the_reference_converters(made, name, tmp_path):
     for quantization, (tensors, metadata) in REFERENCE[name].items():
+        # what makes F16 and BF16 is the same for every architecture, and a vocabulary takes seconds
+        if quantization in ("F16", "BF16") and name not in ("llama2", "qwen3-coder"):
+            continue
         path = export_gguf(made(name), tmp_path / "model.gguf", quantization).path
         assert tiny().tensor_hash(path) == tensors, quantization
         assert tiny().metadata_hash(path) == metadata, quantization
