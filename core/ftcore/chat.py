@@ -10,7 +10,7 @@ from attrs import evolve, frozen
 from ftcore.answer_parts import CALLS, AnswerSplitter, Piece
 from ftcore.call_frame import CallFrame
 from ftcore.export.runtime import Runtime, RuntimeRefusedError, Sampling
-from ftcore.served import as_openai
+from ftcore.served import chat_messages
 from ftcore.values import Json, Message, Part, Target, ToolCall, with_system
 
 Hear = Callable[[Piece], None]
@@ -94,7 +94,7 @@ class Chat:
         messages = self.messages
         if self.system:
             messages = with_system(messages, self.system, self._target)
-        prompt = self._runtime.apply_template(as_openai(messages), self._tools)
+        prompt = self._runtime.apply_template(chat_messages(messages), self._tools)
         splitter = AnswerSplitter(self._markers, self._frame)
         texts: list[str] = []
         pieces: list[Piece] = []

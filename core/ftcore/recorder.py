@@ -36,14 +36,18 @@ class Recorder:
         self.record = attrs.evolve(self.record, **changes)
         write_record(self.folder, self.record)
 
-    def add(
-        self,
-        kind: ArtifactKind,
-        *paths: Path,
-    ) -> None:
-        """Enters files of the run with their hashes."""
+    def add(self, kind: ArtifactKind, *paths: Path, digest: str | None = None) -> None:
+        """Enters files of the run with their hashes.
+
+        :param digest: the SHA-256 of the one file, where it is known already.
+        """
         made = tuple(
-            Artifact(kind, str(path.relative_to(self.folder)), path.stat().st_size, sha256(path))
+            Artifact(
+                kind,
+                str(path.relative_to(self.folder)),
+                path.stat().st_size,
+                digest or sha256(path),
+            )
             for path in paths
         )
         self.keep(artifacts=(*self.record.artifacts, *made))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from ftcore.errors import InputError
 from ftcore.export.reader import read_header
 from ftcore.export.runtime import Runtime, open_runtime
 from ftcore.export.threads import half_the_cores
+from ftcore.messages import as_openai, template_message
 from ftcore.record import RECORD, read_record
 from ftcore.values import Json, Message, Part
 
@@ -92,27 +92,9 @@ def serve(served: Served) -> Generator[Runtime]:
         yield runtime
 
 
-def as_openai(messages: Sequence[Message]) -> list[dict[str, Any]]:
-    """The messages as clients of a server send them: the arguments of calls are JSON text."""
-    made: list[dict[str, Any]] = []
-    for message in messages:
-        item: dict[str, Any] = {"role": message.role, "content": message.text}
-        if message.tool_calls:
-            item["tool_calls"] = [
-                {
-                    "type": "function",
-                    "id": call.id,
-                    "function": {
-                        "name": call.name,
-                        "arguments": json.dumps(dict(call.arguments), ensure_ascii=False),
-                    },
-                }
-                for call in message.tool_calls
-            ]
-        if message.role == "tool":
-            item |= {"tool_call_id": message.tool_call_id, "name": message.name}
-        made.append(item)
-    return made
+def chat_messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    """Messages as the runtime's server takes them."""
+    return [as_openai(template_message(message)) for message in messages]
 
 
 def served_call_frame(runtime: Runtime, tools: Sequence[Json]) -> CallFrame:
@@ -121,7 +103,7 @@ def served_call_frame(runtime: Runtime, tools: Sequence[Json]) -> CallFrame:
     :raises InputError: it writes none, or their arguments otherwise than as one JSON object.
     """
     user = Message("user", (Part("", "a"),))
-    prompt = runtime.apply_template(as_openai([user]), tools)
+    prompt = runtime.apply_template(chat_messages([user]), tools)
 
     def answer(message: Message) -> str:
         results = [
@@ -129,7 +111,7 @@ def served_call_frame(runtime: Runtime, tools: Sequence[Json]) -> CallFrame:
             for call in message.tool_calls
         ]
         # an assistant's message at the end would be one to go on with
-        chat = as_openai([user, message, *(results or [user])])
+        chat = chat_messages([user, message, *(results or [user])])
         whole = runtime.apply_template(chat, tools, prompt=False)
         if not whole.startswith(prompt):
             raise ValueError("it writes the prompt otherwise once there is an answer")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ftcore.export.certificate import Certificate
 from ftcore.export.certify import certify
-from ftcore.export.ollama import MODELFILE, write_modelfile
+from ftcore.export.ollama import write_modelfiles
 from ftcore.export.writer import export_gguf
 from ftcore.files import write_whole
 from ftcore.mode import Mode
@@ -37,28 +37,27 @@ def export_and_prove(
     :returns: the certificates, if the settings ask for any.
     """
     folder = recorder.folder
-    context, system = settings.max_seq_length, recorder.record.system
-    several = len(settings.quantization) > 1
-    certificates: list[Certificate] = []
-    notes: dict[str, None] = {}
+    ggufs: dict[str, Path] = {}
     for quantization in settings.quantization:
         progress.stage(f"Exporting to GGUF ({quantization})")
-        gguf = folder / f"{name}-{quantization}.gguf"
-        export_gguf(folder / MODEL, gguf, quantization, name=name, progress=progress.advance)
-        recorder.add("gguf", gguf)
-        modelfile = folder / (f"{MODELFILE}-{quantization}" if several else MODELFILE)
-        said = write_modelfile(folder / MODEL, gguf, modelfile, context=context, system=system)
-        notes |= dict.fromkeys(said)
-        recorder.add("modelfile", modelfile)
-        if settings.certify:
-            path = folder / (f"certificate-{quantization}.json" if several else CERTIFICATE)
-            certificates.append(_prove(recorder, gguf, path, data, progress))
+        path = folder / f"{name}-{quantization}.gguf"
+        made = export_gguf(folder / MODEL, path, quantization, name=name, progress=progress.advance)
+        recorder.add("gguf", path, digest=made.sha256)
+        ggufs[quantization] = path
+    modelfiles, notes = write_modelfiles(
+        folder / MODEL, ggufs, context=settings.max_seq_length, system=recorder.record.system
+    )
+    recorder.add("modelfile", *modelfiles)
+    for note in notes:
+        progress.note(note)
     grammars = [mode.grammar() for mode in modes.values()]
     if len(grammars) == 1 and grammars[0] is not None:  # tools would be another one each time
         write_whole(folder / GRAMMAR, grammars[0])
         recorder.add("grammar", folder / GRAMMAR)
-    for note in notes:
-        progress.note(note)
+    certificates: list[Certificate] = []
+    for quantization, gguf in ggufs.items() if settings.certify else ():
+        name = CERTIFICATE if len(ggufs) == 1 else f"certificate-{quantization}.json"
+        certificates.append(_prove(recorder, gguf, folder / name, data, progress))
     return tuple(certificates)
 
 

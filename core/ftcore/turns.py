@@ -17,6 +17,7 @@ from transformers import PreTrainedTokenizerBase
 
 from ftcore.controls import ControlTokens, Marked, unmarked
 from ftcore.jinja import ChatWriter
+from ftcore.messages import template_message
 from ftcore.spans import Span, part_spans
 from ftcore.template import demands_nine_characters
 from ftcore.values import Conversation, Message, Part, ToolCall
@@ -105,7 +106,7 @@ class ChatTemplate:
         replaced, in calls and results alike, by ids made from the call.
         """
         if not self._nine:
-            return [_template_message(message) for message in messages]
+            return [template_message(message) for message in messages]
         ids: list[tuple[str | None, str]] = []  # of the calls that wait for their results
         made: list[dict[str, Any]] = []
         for message in messages:
@@ -123,7 +124,7 @@ class ChatTemplate:
                 given = message.tool_call_id
                 at = next((i for i, (old, _) in enumerate(ids) if given in (None, old)), 0)
                 message = evolve(message, tool_call_id=ids.pop(at)[1])
-            made.append(_template_message(message))
+            made.append(template_message(message))
         return made
 
     def ends(self) -> tuple[str, ...]:
@@ -231,26 +232,6 @@ def _refuse_half_characters(text: str, index: int) -> None:
             f"message {index}, or what stands before it, holds U+{ord(text[error.start]):04X}, "
             "half of a surrogate pair and no character by itself"
         ) from error
-
-
-def _template_message(message: Message) -> dict[str, Any]:
-    result: dict[str, Any] = {"role": message.role, "content": message.text}
-    if message.reasoning:
-        result["reasoning_content"] = message.reasoning_text
-    if message.tool_calls:
-        result["tool_calls"] = [
-            {
-                "type": "function",
-                **({"id": call.id} if call.id is not None else {}),
-                "function": {"name": call.name, "arguments": dict(call.arguments)},
-            }
-            for call in message.tool_calls
-        ]
-    if message.tool_call_id is not None:
-        result["tool_call_id"] = message.tool_call_id
-    if message.name is not None:
-        result["name"] = message.name
-    return result
 
 
 def _nine_characters(place: int, call: ToolCall) -> str:

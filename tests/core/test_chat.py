@@ -22,7 +22,7 @@ from ftcore.cli.chat import converse
 from ftcore.cli.chat_text import AnswerPrinter
 from ftcore.export.runtime import Runtime, RuntimeRefusedError, Sampling, open_runtime
 from ftcore.gbnf import quoted
-from ftcore.served import as_openai, served_call_frame
+from ftcore.served import chat_messages, served_call_frame
 from ftcore.testing.predictions import spoken
 from ftcore.values import Part, ToolCall
 
@@ -90,7 +90,7 @@ def test_calls_wait_for_their_results_and_the_prompt_is_the_trained_one(runtime)
     assert [call.name for call in chat.waiting] == ["now"]
     chat.result("12:00")
     assert chat.waiting == ()
-    prompt = runtime.apply_template(as_openai(chat.messages), TOOLS)
+    prompt = runtime.apply_template(chat_messages(chat.messages), TOOLS)
     results = [
         f"<|im_start|>tool\n<tool_response>\n{result}\n</tool_response><|im_end|>\n"
         for result in ("21 °C", "12:00")

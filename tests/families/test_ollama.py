@@ -16,7 +16,7 @@ import pytest
 from ftcore.export.chat_probes import probe_chats
 from ftcore.export.chat_shape import ChatShape
 from ftcore.export.go_template import go_template
-from ftcore.export.ollama import write_modelfile
+from ftcore.export.ollama import write_modelfiles
 from ftcore.export.read_chat_shape import chat_shape
 from ftcore.export.vocabulary import added_tokens
 from ftcore.plugins import open_mode
@@ -172,14 +172,10 @@ def test_the_modelfile_of_a_family(family, tokenizer, tmp_path):
         folder = built(family)
     except UnavailableError as error:
         pytest.fail(str(error), pytrace=False)
-    notes = write_modelfile(
-        folder,
-        tmp_path / "m.gguf",
-        tmp_path / "Modelfile",
-        context=512,
-        system="Be brief.\nPlease.",
+    (path,), notes = write_modelfiles(
+        folder, {"Q8_0": tmp_path / "m.gguf"}, context=512, system="Be brief.\nPlease."
     )
-    text = (tmp_path / "Modelfile").read_text("utf-8")
+    text = path.read_text("utf-8")
     assert text.startswith('FROM ./m.gguf\nTEMPLATE """')
     assert 'SYSTEM """Be brief.\nPlease."""\n' in text
     assert f'PARAMETER stop """{family.end}"""' in text

@@ -37,7 +37,7 @@ def export(
     from ftcore.cli.terminal import TerminalProgress
     from ftcore.export.architectures import check_exportable
     from ftcore.export.checkpoint import read_config
-    from ftcore.export.ollama import MODELFILE, modelfile_of
+    from ftcore.export.ollama import modelfiles_of
     from ftcore.export.writer import GgufFile, export_gguf
     from ftcore.model_folder import find_model
     from ftcore.quiet import quieten
@@ -52,11 +52,7 @@ def export(
         for name, target in zip(names, targets, strict=True):
             progress.stage(f"Exporting to GGUF ({name})")
             made.append(export_gguf(model, target, name, progress=progress.advance))
-        notes: list[str] = []
-        for file in made:
-            beside = f"{MODELFILE}-{file.quantization}" if len(made) > 1 else MODELFILE
-            notes += modelfile_of(source, model, file.path, beside)
-        for note in dict.fromkeys(notes):
+        for note in modelfiles_of(source, model, {file.quantization: file.path for file in made}):
             progress.note(note)
     if as_json:
         print_json([{"path": str(m.path), "bytes": m.size, "sha256": m.sha256} for m in made])

@@ -105,8 +105,8 @@ def _expected(
     config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase
 ) -> Iterator[tuple[str, object]]:
     model = cast("Any", config)
-    yield "general.architecture", _GGUF_NAMES.get(model.model_type, model.model_type)
     name = _GGUF_NAMES.get(model.model_type, model.model_type)
+    yield "general.architecture", name
     for key, expected in _expected_figures(model):
         yield f"{name}.{key}", expected
     spm = is_sentencepiece(tokenizer)

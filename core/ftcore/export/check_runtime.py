@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -15,6 +14,7 @@ from ftcore.export.pretokenizers import WITHOUT_MARKS
 from ftcore.export.probes import TEXTS
 from ftcore.export.runtime import Runtime, RuntimeRefusedError
 from ftcore.export.vocabulary import chat_template, is_sentencepiece, pretokenizer
+from ftcore.messages import as_openai
 from ftcore.render import Renderer, RenderError, Turn
 from ftcore.values import Conversation
 
@@ -141,7 +141,7 @@ def check_rendering(runtime: Runtime, renderer: Renderer, turns: Sequence[Render
     wrong: list[str] = []
     rewritten = 0
     for turn in turns:
-        messages = [_as_openai(message) for message in turn.messages]
+        messages = [as_openai(message) for message in turn.messages]
         try:
             found = runtime.apply_template(messages, turn.tools)
         except RuntimeRefusedError as error:
@@ -198,23 +198,6 @@ def check_end_token(
         0.0,
         "; ".join(wrong) or f"the runtime stops on {', '.join(names)}",
     )
-
-
-def _as_openai(message: Mapping[str, Any]) -> dict[str, Any]:
-    """A message as clients of a server send it: the arguments of calls are JSON text."""
-    if not message.get("tool_calls"):
-        return dict(message)
-    calls = [
-        {
-            **call,
-            "function": {
-                **call["function"],
-                "arguments": json.dumps(call["function"]["arguments"], ensure_ascii=False),
-            },
-        }
-        for call in message["tool_calls"]
-    ]
-    return {**message, "tool_calls": calls}
 
 
 def _as_rewritten(turn: RenderedTurn, renderer: Renderer) -> str:

@@ -43,26 +43,49 @@ SAMPLING = {
 _QUOTES = '"""'
 
 
-def write_modelfile(
+def write_modelfiles(
     model: Path,
-    gguf: Path,
-    modelfile: Path,
+    ggufs: Mapping[str, Path],
     *,
     context: int | None = None,
     system: str | None = None,
-) -> tuple[str, ...]:
-    """Writes a Modelfile, whole or not at all.
+) -> tuple[tuple[Path, ...], tuple[str, ...]]:
+    """Writes a Modelfile beside each GGUF, whole or not at all.
 
-    :param model: the folder of the model that the GGUF was made from.
-    :param modelfile: beside the GGUF.
+    :param model: the folder of the model that the GGUFs were made from.
+    :param ggufs: the files by their quantizations. Of several, each Modelfile is named after one.
     :param context: tokens of the longest conversation that was trained.
     :param system: the system text of every trained sample, if they had the same.
-    :returns: what Ollama cannot do with the model as it was trained; for a person to read.
+    :returns: the Modelfiles, and what Ollama cannot do with the model as it was trained; the
+        latter for a person to read.
     :raises InputError: the folder has no tokenizer.
     """
+    lines, notes = _lines(model, context, system)
+    written: list[Path] = []
+    for quantization, gguf in ggufs.items():
+        name = f"{MODELFILE}-{quantization}" if len(ggufs) > 1 else MODELFILE
+        written.append(gguf.with_name(name))
+        write_whole(written[-1], "\n".join([f"FROM ./{gguf.name}", *lines]) + "\n")
+    return tuple(written), notes
+
+
+def modelfiles_of(source: Path, model: Path, ggufs: Mapping[str, Path]) -> tuple[str, ...]:
+    """The same for GGUFs of ``source``: a run, whose record knows more, or a model's folder."""
+    try:
+        record = read_record(source)
+    except InputError:
+        return write_modelfiles(model, ggufs)[1]
+    context = record["settings"]["max_seq_length"]["value"]
+    return write_modelfiles(model, ggufs, context=context, system=record.get("system"))[1]
+
+
+def _lines(
+    model: Path, context: int | None, system: str | None
+) -> tuple[list[str], tuple[str, ...]]:
+    """A Modelfile's lines but for the GGUF's name, and what is to be said about them."""
     tokenizer = load_tokenizer(model)
     template, notes = _template(tokenizer)
-    lines = [f"FROM ./{gguf.name}"]
+    lines: list[str] = []
     if template:
         lines.append(f"TEMPLATE {_quoted(template)}")
     if system:
@@ -78,22 +101,7 @@ def write_modelfile(
         lines.append(f"PARAMETER num_ctx {_context(model, context)}")
     lines += [f"PARAMETER {name} {value}" for name, value in _sampling(model).items()]
     lines += [f"LICENSE {_quoted(text)}" for text in _licences(model)]
-    write_whole(modelfile, "\n".join(lines) + "\n")
-    return tuple(notes)
-
-
-def modelfile_of(source: Path, model: Path, gguf: Path, name: str) -> tuple[str, ...]:
-    """The same for a GGUF of ``source``: a run, whose record knows more, or a model's folder.
-
-    :param name: of the file, which is written beside the GGUF.
-    """
-    modelfile = gguf.with_name(name)
-    try:
-        record = read_record(source)
-    except InputError:
-        return write_modelfile(model, gguf, modelfile)
-    context = record["settings"]["max_seq_length"]["value"]
-    return write_modelfile(model, gguf, modelfile, context=context, system=record.get("system"))
+    return lines, tuple(notes)
 
 
 def _template(tokenizer: PreTrainedTokenizerBase) -> tuple[str | None, list[str]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ftcore.export.ollama import write_modelfile
+from ftcore.export.ollama import write_modelfiles
 from ftcore.export.read_chat_shape import chat_shape
 from ftcore.system_text import common_system_text
 from ftcore.template import with_ftcore_template
@@ -41,10 +41,19 @@ def model(tokenizer: Any, tmp_path: Path):
 
 
 def modelfile(folder: Path, **options: Any) -> tuple[str, tuple[str, ...]]:
-    notes = write_modelfile(
-        folder, folder.parent / "model.gguf", folder.parent / "Modelfile", **options
-    )
-    return (folder.parent / "Modelfile").read_text("utf-8"), notes
+    (path,), notes = write_modelfiles(folder, {"Q8_0": folder.parent / "model.gguf"}, **options)
+    assert path == folder.parent / "Modelfile"
+    return path.read_text("utf-8"), notes
+
+
+def test_each_of_several_files_has_a_modelfile_of_its_own(model):
+    folder = model(CHATML)
+    ggufs = {name: folder.parent / f"m-{name}.gguf" for name in ("Q8_0", "Q4_K_M")}
+    paths, _ = write_modelfiles(folder, ggufs, context=512)
+    assert [path.name for path in paths] == ["Modelfile-Q8_0", "Modelfile-Q4_K_M"]
+    texts = [path.read_text("utf-8").partition("\n") for path in paths]
+    assert [first for first, _, _ in texts] == ["FROM ./m-Q8_0.gguf", "FROM ./m-Q4_K_M.gguf"]
+    assert texts[0][2] == texts[1][2]
 
 
 @pytest.mark.parametrize("template", [COUNTS, BACKWARDS], ids=["counts", "backwards"])
