@@ -15,7 +15,12 @@ from ftcore.base_models import BaseModel, load_config
 from ftcore.collect import Collected
 from ftcore.config import MIXED, ResolvedConfig
 from ftcore.errors import FtcoreError, InputError, ProblemsError
-from ftcore.preflight import check_settings, requirement_problems, share_problems
+from ftcore.preflight import (
+    check_machine,
+    check_settings,
+    requirement_problems,
+    share_problems,
+)
 from ftcore.progress import Progress
 from ftcore.settings import Settings
 from ftcore.values import Problem
@@ -45,6 +50,14 @@ def check_config(resolved: ResolvedConfig, progress: Progress) -> None:
     :raises ProblemsError: naming each setting and where its value came from.
     """
     stop_on_errors("these settings cannot work together", check_settings(resolved), progress)
+
+
+def check_computing(resolved: ResolvedConfig, progress: Progress) -> None:
+    """Refuses what this machine's GPU and libraries cannot do.
+
+    :raises ProblemsError: naming each setting and where its value came from.
+    """
+    stop_on_errors("this machine cannot train so", check_machine(resolved), progress)
 
 
 def check_samples(

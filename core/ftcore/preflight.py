@@ -22,12 +22,17 @@ BEST_METRICS = ("loss", "eval_loss")
 
 
 def check_settings(resolved: ResolvedConfig) -> tuple[Problem, ...]:
-    """What settings say together that cannot work (errors) or reaches nothing (warnings).
-
-    Imports transformers, to know its optimizers.
-    """
-    checks = (_eight_bit, _computing, _best_model, _optimizer, _data, _unread)
+    """What settings say together that cannot work (errors) or reaches nothing (warnings)."""
+    checks = (_eight_bit, _precision, _best_model, _data, _unread)
     return tuple(problem for check in checks for problem in check(resolved))
+
+
+def check_machine(resolved: ResolvedConfig) -> tuple[Problem, ...]:
+    """What settings ask for that the GPU or the transformers of this machine does not have.
+
+    Imports torch and transformers, which takes seconds.
+    """
+    return (*_computing(resolved), *_optimizer(resolved))
 
 
 def _eight_bit(resolved: ResolvedConfig) -> Iterator[Problem]:
@@ -47,16 +52,18 @@ def _eight_bit(resolved: ResolvedConfig) -> Iterator[Problem]:
         )
 
 
-def _computing(resolved: ResolvedConfig) -> Iterator[Problem]:
-    settings = resolved.settings
-    if settings.bf16 and settings.fp16:
+def _precision(resolved: ResolvedConfig) -> Iterator[Problem]:
+    if resolved.settings.bf16 and resolved.settings.fp16:
         yield Problem(
             f"{_named(resolved, 'bf16', 'fp16')}: only one of the two can be computed in",
             hint="--set fp16=false, or --set bf16=false on a GPU without bfloat16",
         )
-        return
+
+
+def _computing(resolved: ResolvedConfig) -> Iterator[Problem]:
     import torch
 
+    settings = resolved.settings
     gpu = torch.cuda.is_available()
     if settings.fp16 and not gpu:
         yield Problem(

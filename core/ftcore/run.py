@@ -18,6 +18,7 @@ from ftcore.base_models import load_model, load_tokenizer, resolve_base_model
 from ftcore.cache import FOLDER as CACHE
 from ftcore.checks import (
     check_base_model,
+    check_computing,
     check_config,
     check_count,
     check_disk,
@@ -103,10 +104,11 @@ def train(request: Request, watcher: Progress) -> Run:
         collected = _balanced(collected, settings, progress)
     check_samples(collected, modes, settings, small_ok=request.allow_small, progress=progress)
     base = resolve_base_model(settings.base_model, request.workspace)
+    # torch and transformers are imported from here on: what is refused above is refused at once
+    check_computing(resolved, progress)
     size = check_base_model(base, settings)
 
     progress.stage("Rendering samples")
-    # torch and transformers are imported from here on: what is refused above is refused at once
     from ftcore.evaluate import choose_turns, evaluation_loss, write_predictions
     from ftcore.model_card import write_model_card
     from ftcore.prepare import prepare

@@ -11,6 +11,7 @@ from transformers import get_scheduler
 
 from ftcore.config import ResolvedConfig, resolve
 from ftcore.preflight import (
+    check_machine,
     check_settings,
     requirement_problems,
     schedule_warnings,
@@ -29,7 +30,7 @@ def settings(tmp_path) -> Settings:
 
 
 def test_the_defaults_work_together(tmp_path):
-    assert check_settings(resolved(tmp_path)) == ()
+    assert check_settings(resolved(tmp_path)) == check_machine(resolved(tmp_path)) == ()
 
 
 @pytest.mark.parametrize(
@@ -59,7 +60,8 @@ def test_the_defaults_work_together(tmp_path):
     ],
 )
 def test_what_cannot_work_is_refused_with_values_origins_and_a_way_out(tmp_path, overrides, words):
-    (problem,) = check_settings(resolved(tmp_path, *overrides))
+    config = resolved(tmp_path, *overrides)
+    (problem,) = check_settings(config) or check_machine(config)
     assert problem.severity == "error"
     assert problem.hint
     for word in words:
@@ -68,7 +70,7 @@ def test_what_cannot_work_is_refused_with_values_origins_and_a_way_out(tmp_path,
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_loss_scaling_needs_a_gpu(tmp_path):
-    (problem,) = check_settings(resolved(tmp_path, "fp16=true", "bf16=false"))
+    (problem,) = check_machine(resolved(tmp_path, "fp16=true", "bf16=false"))
     assert problem.severity == "error"
     assert "fp16=true (--set)" in problem.message
 

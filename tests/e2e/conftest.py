@@ -45,8 +45,8 @@ def sample(index: int) -> dict[str, Any]:
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Path:
-    """An empty workspace with ``data.jsonl``: 24 valid samples."""
-    write_jsonl(tmp_path / "data.jsonl", [sample(index) for index in range(24)])
+    """An empty workspace with ``data.jsonl``: 12 valid samples."""
+    write_jsonl(tmp_path / "data.jsonl", [sample(index) for index in range(12)])
     return tmp_path
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -56,12 +57,21 @@ def test_bad_files(ftcore, workspace, attempt, name):
     )
 
 
+def test_data_are_refused_before_torch_is_imported(workspace, attempt):
+    (workspace / "data2.jsonl").write_bytes(FILES["unknown-key"][0])
+    done = attempt("--data", "data2.jsonl", env={"PYTHONPROFILEIMPORTTIME": "1"})
+    assert done.returncode == 2
+    imported = set(re.findall(r"^import time:.*\| +(\S+)$", done.stderr, re.MULTILINE))
+    assert "ftcore.run" in imported
+    assert not imported & {"torch", "transformers"}
+
+
 def test_bom_and_crlf_are_no_fault(ftcore, workspace):
     text = (workspace / "data.jsonl").read_text(encoding="utf-8").replace("\n", "\r\n")
     (workspace / "windows.jsonl").write_bytes(b"\xef\xbb\xbf" + text.encode())
     done = ftcore("check", "--mode", "agent", "--data", "windows.jsonl", cwd=workspace)
     assert done.returncode == 0, done.stdout
-    assert "24" in done.stdout
+    assert "12" in done.stdout
 
 
 def test_missing_file_and_directory(workspace, attempt):
@@ -99,7 +109,7 @@ def test_settings(workspace, attempt):
     done = attempt(*base, "--set", "load_in_8bit=true")
     assert_refused(done, 2, "load_in_8bit", "training_mode=lora", "load_in_8bit=false")
     done = attempt(*base)
-    assert_refused(done, 2, "24", "2000")
+    assert_refused(done, 2, "12 samples", "2000")
 
 
 def test_base_models(ftcore, workspace):

@@ -52,11 +52,15 @@ def test_the_commands_of_a_modes_page_run(ftcore, newcomer, mode):
     assert {command[1] for command in found} == {"check", "train"}
     examples = ROOT / f"plugins/ftcore_{mode}/examples.jsonl"
     lines = examples.read_text(encoding="utf-8").splitlines(keepends=True)
-    few = ("--allow-small", "--set", "max_new_tokens=8", "--set", "eval_samples=4")
+    few = (
+        *("--allow-small", "--set", "max_new_tokens=8", "--set", "eval_samples=4"),
+        *("--set", "num_train_epochs=1", "--set", "save_checkpoints=false"),
+        *("--set", "load_best_model_at_end=false"),
+    )
     for command in found:
         if "--demo" in command:
             continue
-        (newcomer / command[command.index("--data") + 1]).write_text("".join(lines[:16]))
+        (newcomer / command[command.index("--data") + 1]).write_text("".join(lines[:12]))
         more = few if command[1] == "train" else ()
         small = () if "--base-model" in command or not more else ("--base-model", "smollm2:135m")
         done = ftcore(*command[1:], *more, *small, cwd=newcomer, env={"FTCORE_PLUGINS": mode})

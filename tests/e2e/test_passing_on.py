@@ -23,6 +23,10 @@ FAST = (
 )
 
 
+pytestmark = pytest.mark.xdist_group("passing on")
+"""One process makes the run for all of its tests."""
+
+
 @pytest.fixture(scope="module")
 def finished(ftcore, tiny_model, tmp_path_factory) -> Path:
     """A run from a base model with a licence, on samples with one system text."""
@@ -36,7 +40,7 @@ def finished(ftcore, tiny_model, tmp_path_factory) -> Path:
     (workspace / "base/generation_config.json").write_text(
         json.dumps({"do_sample": True, "temperature": 0.2, "top_p": 0.9, "eos_token_id": 2})
     )
-    samples = [sample(index) for index in range(24)]
+    samples = [sample(index) for index in range(12)]
     for record in samples:
         record["messages"].insert(0, {"role": "system", "content": RULES})
     write_jsonl(workspace / "data.jsonl", samples)

@@ -177,7 +177,7 @@ def test_the_modes_own_samples_can_be_shown(ftcore, tmp_path):
 def test_a_run_trains_on_what_was_shown(ftcore, tiny_model, workspace):
     """Example for example and token for token, by the run's own ledger."""
     options = ("--mode", "agent", "--data", "data.jsonl", "--base-model", tiny_model)
-    seen = ftcore("preview", *options, "-n", "24", "--json", cwd=workspace)
+    seen = ftcore("preview", *options, "-n", "12", "--json", cwd=workspace)
     assert seen.returncode == 0, seen.stderr
     shown: dict[int, Counter[str]] = {}
     for sample in json.loads(seen.stdout)["samples"]:
@@ -194,7 +194,7 @@ def test_a_run_trains_on_what_was_shown(ftcore, tiny_model, workspace):
     )
     assert done.returncode == 0, done.stderr
     ledger = [json.loads(line) for line in (workspace / "run/ledger.jsonl").open()]
-    assert len(ledger) == 24
+    assert len(ledger) == 12
     assert shown == {
         entry["line"]: Counter(
             {key: entry[key] for key in ("examples", "tokens", "trained_tokens")}

@@ -92,6 +92,15 @@ class Runtime:
         # the server is on this machine: a proxy named in the environment must not see the prompts
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
+    def wait(self) -> None:
+        """Returns when the loop of the server that works on requests has begun.
+
+        A server that is freed before would never end: its loop would begin after it was told to
+        end (xllamacpp 2026.10), and the destructor would wait for it. The loop answers this request.
+        """
+        with self._opened("/slots", None) as answer:
+            answer.read()
+
     def tokenize(self, text: str, *, add_special: bool) -> list[int]:
         """Token ids of a text, control tokens in it recognised.
 
@@ -258,8 +267,10 @@ def open_runtime(gguf: Path, *, context: int, threads: int) -> Generator[Runtime
             f"llama.cpp cannot load {gguf.name}: {reason or error}",
             "export the model again; if that does not help, the file needs a newer runtime",
         ) from error
+    runtime = Runtime(str(server.listening_address), key)
+    runtime.wait()
     try:
-        yield Runtime(str(server.listening_address), key)
+        yield runtime
     finally:
         del server  # its destructor ends the threads and frees the model
 
@@ -274,6 +285,7 @@ def _parameters(xllamacpp: Any, gguf: Path, context: int, threads: int, key: str
     parameters.cpuparams_batch.n_threads = threads
     parameters.warmup = False
     parameters.verbosity = _QUIET
+    parameters.endpoint_slots = True
     parameters.api_keys = [key]  # other users of this machine can reach the port too
     return parameters
 

@@ -70,6 +70,21 @@ def test_nothing_of_llama_cpps_noise_reaches_the_terminal(exported):
     assert (done.stdout, done.stderr) == ("", "")
 
 
+def test_a_runtime_that_nobody_asked_ends(exported):
+    """On one core its loop would begin only when it has been told to end, and then never end."""
+    code = """
+        import os, sys
+        from pathlib import Path
+        from ftcore.export.runtime import open_runtime
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+        for _ in range(8):
+            with open_runtime(Path(sys.argv[1]), context=128, threads=1):
+                pass
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code), str(exported("plain", "F16"))]
+    subprocess.run(command, check=True, timeout=100)
+
+
 def test_a_proxy_of_the_environment_is_not_asked(exported, monkeypatch):
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.delenv("no_proxy", raising=False)
