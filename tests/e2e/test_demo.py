@@ -14,9 +14,6 @@ from ftcore.record import ArtifactKind
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = pytest.mark.xdist_group("demo")
-"""One process runs the demo for all of its tests."""
-
 
 @pytest.fixture(scope="module")
 def demo(ftcore, tmp_path_factory) -> dict[str, Any]:

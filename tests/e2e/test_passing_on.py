@@ -23,10 +23,6 @@ FAST = (
 )
 
 
-pytestmark = pytest.mark.xdist_group("passing on")
-"""One process makes the run for all of its tests."""
-
-
 @pytest.fixture(scope="module")
 def finished(ftcore, tiny_model, tmp_path_factory) -> Path:
     """A run from a base model with a licence, on samples with one system text."""

@@ -13,6 +13,7 @@ import pytest
 from ftcore.plugins import open_mode
 
 MODES = ("agent", "dual", "emulation")
+
 QUICK = (
     *("--set", "num_train_epochs=1", "--set", "gradient_accumulation_steps=8"),
     *("--set", "bf16=false", "--set", "save_checkpoints=false", "--set", "eval_samples=6"),
@@ -37,7 +38,7 @@ def demo(ftcore, tiny_model, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("mixed")
     done = ftcore(
         *("train", "--demo", "--base-model", tiny_model, "--output", "run"),
-        *("--set", "learning_rate=3e-3", "--set", "max_new_tokens=4"),
+        *("--set", "learning_rate=3e-3", "--set", "max_new_tokens=4", "--max", "48"),
         cwd=folder,
     )
     assert done.returncode == 0, done.stderr

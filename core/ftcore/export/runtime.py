@@ -96,7 +96,7 @@ class Runtime:
         """Returns when the loop of the server that works on requests has begun.
 
         A server that is freed before would never end: its loop would begin after it was told to
-        end (xllamacpp 2026.10), and the destructor would wait for it. The loop answers this request.
+        end (xllamacpp 2026.10), and the destructor would wait for it. The loop answers this.
         """
         with self._opened("/slots", None) as answer:
             answer.read()

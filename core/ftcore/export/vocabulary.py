@@ -9,6 +9,7 @@ from typing import Any, Literal, cast
 
 from attrs import frozen
 from gguf import GGUFWriter, TokenType
+from tokenizers.models import BPE
 from transformers import PreTrainedTokenizerBase
 
 from ftcore.errors import InputError
@@ -190,7 +191,8 @@ def looks_special(token: str) -> bool:
 
 def is_sentencepiece(tokenizer: PreTrainedTokenizerBase) -> bool:
     """Whether the vocabulary is SentencePiece's BPE (with bytes as a last resort)."""
-    return bool(_description(tokenizer)["model"].get("byte_fallback"))
+    model: object = getattr(getattr(tokenizer, "backend_tokenizer", None), "model", None)
+    return isinstance(model, BPE) and model.byte_fallback
 
 
 def _description(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
