@@ -12,6 +12,8 @@ from attrs import frozen
 _MARKS = tuple(f"zq{letter}qz" for letter in "abcdefghijklmnopqrstuvwxyz")
 """Words that stay what they are in JSON, in Python's notation and whatever else templates write."""
 
+_JSON = json.JSONEncoder(ensure_ascii=False)
+
 
 @frozen
 class Marked:
@@ -48,7 +50,7 @@ class ControlTokens:
 
     def in_value(self, value: object) -> str | None:
         """The first control token in the texts of a JSON value, its keys included."""
-        if not self.in_json.search(json.dumps(value, ensure_ascii=False)):  # much the quickest
+        if not self.in_json.search(_JSON.encode(value)):  # much the quickest
             return None
         found = (self.pattern.search(text) for text in _texts(value))
         return next((match.group() for match in found if match), None)
@@ -57,7 +59,7 @@ class ControlTokens:
         self, messages: list[dict[str, Any]], tools: list[dict[str, Any]] | None
     ) -> Marked | None:
         """The chat with a mark before every control token; None where it uses every mark itself."""
-        written = json.dumps([messages, tools], ensure_ascii=False)
+        written = _JSON.encode([messages, tools])
         mark = next((mark for mark in _MARKS if mark[:3] not in written), None)
         if mark is None:
             return None

@@ -14,13 +14,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from attrs import evolve
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from ftcore.render import END, IGNORE, STRUCTURE, Example, Renderer, RenderError, renderer_for
-from ftcore.spans import Span, label_tokens
+from ftcore.spans import token_ranges
 from ftcore.template import special_tokens
 from ftcore.values import Conversation, Message, Part, ToolCall
 
@@ -641,10 +642,11 @@ def test_equal_texts_in_several_parts_keep_their_order(plain):
     ],
 )
 def test_a_token_belongs_to_the_part_that_it_holds_most_of(spans, labels):
-    tokens = [(0, 2), (2, 5), (5, 6)]
+    tokens = np.array([(0, 2), (2, 5), (5, 6)])
+    places = np.array([(start, end) for start, end, _ in spans], np.int64).reshape(-1, 2)
+    ranges = token_ranges(places, np.full((len(spans), 2), (0, 3)), tokens[:, 0], tokens[:, 1])
     found = [" "] * 3
-    starts, ends = zip(*tokens, strict=True)
-    for first, beyond, label in label_tokens([Span(*s) for s in spans], 0, starts, ends, 0, 3):
+    for (first, beyond), (_, _, label) in zip(ranges.tolist(), spans, strict=True):
         found[first:beyond] = label * (beyond - first)
     assert "".join(found) == labels
 
