@@ -203,7 +203,7 @@ class Renderer:
                     alone
                     and start < end
                     and encoded.ids[tail:start].tobytes() == self._tail(turn.prompt[tail_start:])
-                    and (exact or not self._lost_text(turn, encoded.ids[start:end]))
+                    and (exact or self._says(turn, encoded.ids[start:end]))
                 )
             found.append(Example(ids, parts[first:beyond]) if alone else None)
         return found
@@ -216,10 +216,14 @@ class Renderer:
         example: Example | None = None
         for turn in run:
             start, encoded = self._encode_turn(turn)
-            if not encoded.exact[0] and (what := self._lost_text(turn, encoded.ids[start:])):
+            if not encoded.exact[0] and not self._says(turn, encoded.ids[start:]):
+                lost = self._lost_character(turn, encoded.ids[start:])
+                what = f"{lost!r} (U+{ord(lost):04X})" if lost else "a character"
                 raise RenderError(
                     f"message {turn.index} holds {what}, for which the base model has no token; "
-                    "it would be lost without a word"
+                    "it would be lost without a word",
+                    index=turn.index,
+                    text=lost,
                 )
             answer = np.array([[start, len(encoded.ids)]])
             parts = self._parts(encoded, [turn], np.zeros(1, np.int64), answer)
@@ -252,7 +256,8 @@ class Renderer:
         if self.decode(apart.ids.tolist()) != self.decode(whole.ids.tolist()):
             raise RenderError(
                 f"message {turn.index} cannot be told from its prompt: the tokenizer joins them, "
-                "and apart they say something else"
+                "and apart they say something else",
+                index=turn.index,
             )
         return count, apart
 
@@ -293,14 +298,18 @@ class Renderer:
             self._tails[text] = self._encoder.encode(text).ids.tobytes()
         return self._tails[text]
 
-    def _lost_text(self, turn: Turn, ids: NDArray[np.int32]) -> str:
-        """What the tokens of an answer do not say, in words; empty where they say all."""
+    def _says(self, turn: Turn, ids: NDArray[np.int32]) -> bool:
+        """Whether the tokens of an answer say all of it.
+
+        A tokenizer may normalize, as NFC does; it may not leave out what it has no token for.
+        """
         said = self.decode(ids.tolist())
-        # a tokenizer may normalize, as NFC does; it may not leave out what it has no token for
-        if said == turn.answer or _folded(said) == _folded(turn.answer):
-            return ""
-        lost = next((c for c in turn.answer if c not in said), "")
-        return f"{lost!r} (U+{ord(lost):04X})" if lost else "a character"
+        return said == turn.answer or _folded(said) == _folded(turn.answer)
+
+    def _lost_character(self, turn: Turn, ids: NDArray[np.int32]) -> str:
+        """The first character of an answer that its tokens do not say."""
+        said = self.decode(ids.tolist())
+        return next((c for c in turn.answer if c not in said), "")
 
     def _part_id(self, label: str) -> int:
         if label not in self._part_ids:
