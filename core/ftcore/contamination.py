@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import cast
+from collections.abc import Mapping
 
 from ftcore.markers import structural_tags
-from ftcore.mode import CORE_KEYS, Mode
-from ftcore.schemata import pointer
+from ftcore.mode import Mode
 from ftcore.values import Problem, Sample
+from ftcore.whereabouts import texts_of
 
 
 def foreign_markers(modes: Mapping[str, Mode]) -> dict[str, dict[str, str]]:
@@ -40,32 +39,10 @@ def contamination(sample: Sample, foreign: Mapping[str, str]) -> tuple[Problem, 
             "remove the tag, or name that mode in cognitive_mode; to write about it, put it in "
             f"backticks: `{tag.written}`",
         )
-        for at, text in _texts(sample)
+        for at, text in texts_of(sample)
         if (tag := next(iter(structural_tags(text, tuple(foreign))), None))
     )
 
 
 def _tag_name(marker: str) -> str:
     return marker.strip("</>").lower()
-
-
-def _texts(sample: Sample) -> Iterator[tuple[str, str]]:
-    """Every string of a sample, keys too, but those of the core's keys; with its pointer."""
-    stack: list[tuple[str, object]] = [
-        (pointer([key]), value) for key, value in sample.data.items() if key not in CORE_KEYS
-    ]
-    stack.reverse()
-    while stack:
-        at, value = stack.pop()
-        match value:
-            case str() as text:
-                yield at, text
-            case dict():
-                inner = cast("dict[str, object]", value)
-                for key, value in reversed(inner.items()):
-                    stack += [(at + pointer([key]), value), (at + pointer([key]), key)]
-            case list():
-                items = cast("list[object]", value)
-                stack += [(f"{at}/{i}", v) for i, v in reversed(list(enumerate(items)))]
-            case _:
-                continue

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
+from itertools import accumulate, chain
 from typing import Any, cast
 
 import numpy as np
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
@@ -17,17 +18,21 @@ from ftcore.controls import ControlTokens
 from ftcore.errors import InputError
 
 
-@frozen
+@frozen(eq=False)
 class Encoded:
-    """A text in tokens. The lists have the same length."""
+    """Texts in tokens, end to end. ``ids``, ``starts`` and ``ends`` have one element a token."""
 
-    ids: list[int]
-    starts: list[int] = field(repr=False)
-    """The character at which each token begins. Bytes of one character share it."""
-    ends: list[int] = field(repr=False)
+    ids: NDArray[np.int32]
+    starts: NDArray[np.int64] = field(repr=False)
+    """The character, of all texts, at which each token begins. Bytes of one share it."""
+    ends: NDArray[np.int64] = field(repr=False)
     """One beyond the character at which each token ends."""
-    whole: bool
-    """Whether the tokens are known to say the text, byte for byte."""
+    bounds: NDArray[np.int64]
+    """The first token of each text, and one beyond the last of all."""
+    origins: NDArray[np.int64] = field(repr=False)
+    """The first character of each text, and one beyond the last of all."""
+    exact: NDArray[np.bool_]
+    """For each text whether its tokens are known to say it, byte for byte."""
 
 
 class Encoder:
@@ -51,22 +56,12 @@ class Encoder:
         :param escaped: where in it control tokens stand that are only text.
         """
         self._reset()
-        if escaped:
-            return self._encode_escaped(text, escaped)
-        return _with_offsets(self._backend.encode(text, add_special_tokens=False))
+        return self._encode_escaped(text, escaped) if escaped else self._encode((text,))
 
-    def encode_many(self, texts: Sequence[str]) -> Iterator[Encoded]:
-        """Each text in tokens, faster than one by one."""
+    def encode_many(self, texts: Sequence[str]) -> Encoded:
+        """Texts in tokens, faster than one by one."""
         self._reset()
-        widths = self._widths
-        if widths is None:
-            found = self._backend.encode_batch(texts, add_special_tokens=False)
-            yield from map(_with_offsets, found)
-            return
-        for text, encoding in zip(
-            texts, self._backend.encode_batch_fast(texts, add_special_tokens=False), strict=True
-        ):
-            yield _by_widths(text, encoding.ids, widths, nfc=self._nfc) or self.encode(text)
+        return self._encode(texts)
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of token ids, control tokens included."""
@@ -79,6 +74,50 @@ class Encoder:
         self._backend.encode_special_tokens = False
         self._backend.no_truncation()
         self._backend.no_padding()
+
+    def _encode(self, texts: Sequence[str]) -> Encoded:
+        quick = self._widths is not None
+        encode = self._backend.encode_batch_fast if quick else self._backend.encode_batch
+        found: list[Any] = encode(texts, add_special_tokens=False)
+        every: list[list[int]] = [encoding.ids for encoding in found]
+        bounds, origins = _places(map(len, every)), _places(map(len, texts))
+        ids = np.fromiter(chain.from_iterable(every), np.int32, int(bounds[-1]))
+        starts, ends, exact = self._by_widths(texts, ids, bounds)
+        for place in np.flatnonzero(~exact).tolist():
+            one = found[place]
+            if quick:  # which tells no places
+                one = self._backend.encode(texts[place], add_special_tokens=False)
+            tokens = slice(bounds[place], bounds[place + 1])
+            places = np.array(one.offsets, np.int64).reshape(-1, 2) + origins[place]
+            starts[tokens], ends[tokens] = places.T
+        return Encoded(ids, starts, ends, bounds, origins, exact)
+
+    def _by_widths(
+        self, texts: Sequence[str], ids: NDArray[np.int32], bounds: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+        """Where each token begins and ends, and for which texts that is known: those for whose
+        very bytes the tokens stand, one after the other.
+        """
+        if self._widths is None:
+            return np.zeros(len(ids), np.int64), np.zeros(len(ids), np.int64), _none(len(texts))
+        widths = self._widths.take(ids)
+        ends = widths.cumsum(dtype=np.int64)
+        text = "".join(texts)
+        plain = text.isascii()
+        sizes = _places(map(len, texts) if plain else (len(text.encode()) for text in texts))
+        reached = np.concatenate([[0], ends])[bounds]
+        exact = np.diff(reached) == np.diff(sizes)
+        if not exact.all():  # the texts after one that is not are where they are all the same
+            ends += np.repeat((sizes - reached)[:-1], np.diff(bounds))
+        starts: NDArray[np.int64] = np.subtract(ends, widths, dtype=np.int64)
+        if not plain:
+            if self._nfc:
+                exact &= [unicodedata.is_normalized("NFC", text) for text in texts]
+            data = np.frombuffer(text.encode(), np.uint8)
+            begun = ((data & 0xC0) != 0x80).cumsum(dtype=np.int64)  # characters, by byte
+            starts = begun.take(starts, mode="clip") - 1
+            ends = begun.take(ends - 1, mode="clip")
+        return starts, ends, exact
 
     @cached_property
     def _widths(self) -> NDArray[np.int32] | None:
@@ -131,19 +170,13 @@ class Encoder:
                 pieces.append(self._encode_piece(text, *inner, special=False))
                 done = end
         pieces.append(self._encode_piece(text, done, len(text)))
-        return Encoded(
-            [index for piece in pieces for index in piece.ids],
-            [place for piece in pieces for place in piece.starts],
-            [place for piece in pieces for place in piece.ends],
-            whole=False,
-        )
+        return one_text(text, pieces)
 
     def _encode_piece(self, text: str, start: int, end: int, *, special: bool = True) -> Encoded:
         self._backend.encode_special_tokens = not special
-        found = _with_offsets(self._backend.encode(text[start:end], add_special_tokens=False))
+        found = self._encode((text[start:end],))
         self._backend.encode_special_tokens = False
-        starts = [place + start for place in found.starts]
-        return Encoded(found.ids, starts, [place + start for place in found.ends], whole=False)
+        return moved(found, start)
 
     def _without_taken_space(self, text: str, start: int, end: int) -> tuple[int, int]:
         """The piece without the white space that the control tokens around it take away."""
@@ -157,31 +190,26 @@ class Encoder:
         return start, end
 
 
-def _with_offsets(encoding: Any) -> Encoded:
-    places: list[tuple[int, int]] = encoding.offsets
-    starts, ends = [start for start, _ in places], [end for _, end in places]
-    return Encoded(encoding.ids, starts, ends, whole=False)
+def moved(encoded: Encoded, characters: int) -> Encoded:
+    """The same tokens, each standing so many characters later."""
+    return evolve(encoded, starts=encoded.starts + characters, ends=encoded.ends + characters)
 
 
-def _by_widths(
-    text: str, ids: list[int], widths: NDArray[np.int32], *, nfc: bool
-) -> Encoded | None:
-    """None where the tokens do not stand for the very bytes of the text, one after the other.
+def one_text(text: str, pieces: Sequence[Encoded]) -> Encoded:
+    """A text of which the pieces are encoded, whose tokens stand where they do in the text."""
+    ids = np.concatenate([piece.ids for piece in pieces])
+    starts = np.concatenate([piece.starts for piece in pieces])
+    ends = np.concatenate([piece.ends for piece in pieces])
+    return Encoded(ids, starts, ends, _places([len(ids)]), _places([len(text)]), _none(1))
 
-    :param widths: how many bytes each id of the vocabulary stands for.
-    """
-    lengths = widths.take(ids)
-    ends = lengths.cumsum()
-    starts = ends - lengths
-    data = b"" if text.isascii() else text.encode()
-    if not ids or ends[-1] != (len(data) or len(text)):
-        return None
-    if data:
-        if nfc and not unicodedata.is_normalized("NFC", text):
-            return None
-        begun = ((np.frombuffer(data, np.uint8) & 0xC0) != 0x80).cumsum()  # characters, by byte
-        starts, ends = begun.take(starts) - 1, begun.take(ends - 1)
-    return Encoded(ids, starts.tolist(), ends.tolist(), whole=True)
+
+def _none(count: int) -> NDArray[np.bool_]:
+    return np.zeros(count, np.bool_)
+
+
+def _places(lengths: Iterable[int]) -> NDArray[np.int64]:
+    """Where each of some things begins that lie end to end, and where the last ends."""
+    return np.array([0, *accumulate(lengths)], np.int64)
 
 
 def _state(part: Any) -> dict[str, Any]:

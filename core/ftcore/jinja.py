@@ -34,7 +34,7 @@ class ChatWriter:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self._tokenizer = tokenizer
-        self._special = dict(tokenizer.special_tokens_map)
+        self._always = {"documents": None, **tokenizer.special_tokens_map}
         sources = {with_tools: _compiled(tokenizer, with_tools) for with_tools in (False, True)}
         self._templates = {key: found and found[0] for key, found in sources.items()}
         self._steps = {key: found and stepwise(*found[1:]) for key, found in sources.items()}
@@ -93,13 +93,10 @@ class ChatWriter:
         return self._render(template, chat, tools, prompt=prompt)
 
     def _render(self, template: Template, chat: Chat, tools: Chat | None, *, prompt: bool) -> str:
-        return template.render(
-            messages=chat,
-            tools=tools,
-            documents=None,
-            add_generation_prompt=prompt,
-            **self._special,
-        )
+        given = {**template.globals, **self._always, "messages": chat, "tools": tools}
+        given["add_generation_prompt"] = prompt
+        # as Template.render does it, which copies all this twice
+        return "".join(template.root_render_func(template.new_context(given, shared=True)))
 
 
 class _Sandbox(ImmutableSandboxedEnvironment):

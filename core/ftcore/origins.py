@@ -62,6 +62,10 @@ class Origins(Mapping[str, str]):
         return evolve(self, outer=outer if self.outer is None else self.outer.within(outer))
 
 
+SOMEWHERE = Origins(texts={"": ""})
+"""Of a sample of which it is only known that it was converted: no pointer leads into its record."""
+
+
 def translate(pointer: str, origins: Mapping[str, str]) -> str:
     """The pointer into the record that a pointer into a sample stands for.
 

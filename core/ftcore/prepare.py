@@ -162,7 +162,7 @@ def prepare(
     held_out = evolve(every, indices=kept[measured])
     out = [remark for remark in facts.remarks if remark.fate != "kept"]
     problems = tuple(
-        Problem(remark.text, "", remark.hint, *samples.place(remark.place))
+        Problem(remark.text, remark.pointer, remark.hint, *samples.place(remark.place))
         for remark in out
         if remark.fate == "refused"
     )

@@ -7,7 +7,6 @@ those of the shorter one and its answer; otherwise the conversation is split.
 from __future__ import annotations
 
 import unicodedata
-from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
@@ -18,8 +17,8 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
 from ftcore.controls import control_tokens as control_tokens_of
-from ftcore.encoding import Encoded, Encoder
-from ftcore.spans import STRUCTURE, label_tokens
+from ftcore.encoding import Encoded, Encoder, moved, one_text
+from ftcore.spans import STRUCTURE, token_ranges
 from ftcore.template import special_tokens, target_of, with_ftcore_template
 from ftcore.turns import ChatTemplate, Escaping, RenderError, Turn
 from ftcore.values import Conversation, Message, Target
@@ -66,16 +65,6 @@ class Example:
         return int((self.parts >= 0).sum())
 
 
-@frozen
-class _Answer:
-    """Trained tokens of an example: from ``start`` to the one before ``end``."""
-
-    start: int
-    end: int
-    labelled: list[tuple[int, int, int]]
-    """From one token to the one before another, and their part; the others are structure."""
-
-
 class Renderer:
     """Renders conversations with one tokenizer and its chat template."""
 
@@ -88,10 +77,11 @@ class Renderer:
         self._part_ids = {STRUCTURE: _STRUCTURE, END: _END}
         self._control_tokens: Escaping = control_tokens
         controls = control_tokens_of(special_tokens(tokenizer))
-        self._control_ids = frozenset(controls.ids.values())
+        self._is_control = np.zeros(max(controls.ids.values(), default=0) + 2, np.bool_)
+        self._is_control[list(controls.ids.values())] = True  # by id; the last is for all beyond
         self._template = ChatTemplate(tokenizer, controls)
         self._encoder = Encoder(tokenizer, controls)
-        self._tails: dict[str, list[int]] = {}
+        self._tails: dict[str, bytes] = {}
 
     def turns(self, conversation: Conversation) -> tuple[Turn, ...]:
         """Prompt and answer of every trained message.
@@ -121,32 +111,26 @@ class Renderer:
         Much faster than one by one: many conversations are tokenized at once.
         """
         for batch in _batched(conversations, BATCH):
-            runs = [self._runs(conversation) for conversation in batch]
-            texts = [
-                run[-1].prompt + run[-1].answer
-                for found in runs
-                if not isinstance(found, RenderError)
-                for run in found
-                if not run[-1].escaped
-            ]
-            encoded = self._encoder.encode_many(texts)
-            for found in runs:
+            every = [self._runs(conversation) for conversation in batch]
+            runs = [run for found in every if not isinstance(found, RenderError) for run in found]
+            at_once = iter(self._at_once(runs))
+            for found in every:
                 if isinstance(found, RenderError):
                     yield found
                     continue
-                at_once = [None if run[-1].escaped else next(encoded) for run in found]
+                made = [next(at_once) for _ in found]
                 try:
                     yield tuple(
                         example
-                        for run, whole in zip(found, at_once, strict=True)
-                        for example in self._examples_of_run(run, whole)
+                        for run, whole in zip(found, made, strict=True)
+                        for example in ((whole,) if whole else self._apart(run))
                     )
                 except RenderError as error:
                     yield error
 
     def encode(self, text: str) -> list[int]:
         """Token ids of rendered text: special tokens in it are recognised, none is added."""
-        return self._encoder.encode(text).ids
+        return self._encoder.encode(text).ids.tolist()
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of token ids, control tokens included."""
@@ -158,7 +142,7 @@ class Renderer:
         :raises RenderError: the tokenizer has no tokens for the answer after this prompt.
         """
         start, whole = self._encode_turn(turn)
-        return whole.ids[:start], whole.ids[start:]
+        return whole.ids[:start].tolist(), whole.ids[start:].tolist()
 
     def end_ids(self) -> tuple[int, ...]:
         """The ids that may end an assistant's turn in this template, the usual one first.
@@ -187,21 +171,71 @@ class Renderer:
             return error
         return runs
 
-    def _examples_of_run(self, run: list[Turn], whole: Encoded | None) -> Iterator[Example]:
-        answers = whole and self._answers_within(run, whole)
-        if whole and answers:
-            yield _example(whole.ids, answers)
-            return
-        ids: list[int] = []
-        found: list[_Answer] = []
+    def _at_once(self, runs: Sequence[list[Turn]]) -> list[Example | None]:
+        """The example of each run, all encoded at once; None where that may not do.
+
+        It does where the tokens before each answer are those of its prompt alone. They are if
+        they are from the prompt's last control token on: a tokenizer takes control tokens out
+        before anything else, so nothing before one changes with what stands after.
+        """
+        encoded = self._encoder.encode_many([run[-1].prompt + run[-1].answer for run in runs])
+        counts = [len(run) for run in runs]
+        turns = [turn for run in runs for turn in run]
+        origins = np.repeat(encoded.origins[:-1], counts)
+        answers = _answer_tokens(encoded, turns, origins)
+        parts = self._parts(encoded, turns, origins, answers)
+        places = np.arange(len(encoded.ids))
+        control = self._is_control.take(encoded.ids, mode="clip")
+        tails = np.append(np.maximum.accumulate(np.where(control, places, 0)), 0)
+        begins = np.repeat(encoded.bounds[:-1], counts)
+        tails = np.maximum(tails[answers[:, 0] - 1], begins)
+        tail_starts = np.where(tails > begins, encoded.starts[tails] - origins, 0)
+        found: list[Example | None] = []
+        rows = zip(turns, answers.tolist(), tails.tolist(), tail_starts.tolist(), strict=True)
+        bounds: list[int] = encoded.bounds.tolist()
+        for run, first, beyond, exact in zip(
+            runs, bounds, bounds[1:], encoded.exact.tolist(), strict=False
+        ):
+            ids = encoded.ids[first:beyond]
+            alone = not run[-1].escaped
+            for turn, (start, end), tail, tail_start in islice(rows, len(run)):
+                alone = (
+                    alone
+                    and start < end
+                    and encoded.ids[tail:start].tobytes() == self._tail(turn.prompt[tail_start:])
+                    and (exact or self._says(turn, encoded.ids[start:end]))
+                )
+            found.append(Example(ids, parts[first:beyond]) if alone else None)
+        return found
+
+    def _apart(self, run: list[Turn]) -> Iterator[Example]:
+        """The examples of a run, each prompt encoded by itself.
+
+        :raises RenderError: the tokenizer would lose what an answer says.
+        """
+        example: Example | None = None
         for turn in run:
-            start, apart = self._encode_turn(turn)
-            if found and ids != apart.ids[: min(len(ids), start)]:
-                yield _example(ids, found)
-                found = []
-            ids = apart.ids
-            found.append(self._answer(turn, apart, start, len(ids)))
-        yield _example(ids, found)
+            start, encoded = self._encode_turn(turn)
+            if not encoded.exact[0] and not self._says(turn, encoded.ids[start:]):
+                lost = self._lost_character(turn, encoded.ids[start:])
+                what = f"{lost!r} (U+{ord(lost):04X})" if lost else "a character"
+                raise RenderError(
+                    f"message {turn.index} holds {what}, for which the base model has no token; "
+                    "it would be lost without a word",
+                    index=turn.index,
+                    text=lost,
+                )
+            answer = np.array([[start, len(encoded.ids)]])
+            parts = self._parts(encoded, [turn], np.zeros(1, np.int64), answer)
+            if example:
+                before = len(example.parts)
+                if np.array_equal(example.input_ids, encoded.ids[: min(before, start)]):
+                    parts[:before] = example.parts
+                else:
+                    yield example
+            example = Example(encoded.ids, parts)
+        if example:
+            yield example
 
     def _encode_turn(self, turn: Turn) -> tuple[int, Encoded]:
         """How many tokens the prompt has, and prompt and answer in tokens.
@@ -209,75 +243,73 @@ class Renderer:
         The answer's tokens are those that it has after the prompt, unless the tokenizer joins
         the prompt's last token with the answer's first: no such token can be generated.
         """
-        border = len(turn.prompt)
+        border, text = len(turn.prompt), turn.prompt + turn.answer
         prompt = self._encoder.encode(turn.prompt, [p for p in turn.escaped if p < border])
-        whole = self._encoder.encode(turn.prompt + turn.answer, turn.escaped)
+        whole = self._encoder.encode(text, turn.escaped)
         count = len(prompt.ids)
-        if whole.ids[:count] == prompt.ids:
+        if np.array_equal(whole.ids[:count], prompt.ids):
             return count, whole
         answer = self._encoder.encode(
             turn.answer, [p - border for p in turn.escaped if p >= border]
         )
-        apart = Encoded(
-            prompt.ids + answer.ids,
-            prompt.starts + [place + border for place in answer.starts],
-            prompt.ends + [place + border for place in answer.ends],
-            whole=False,
-        )
-        if self._encoder.decode(apart.ids) != self._encoder.decode(whole.ids):
+        apart = one_text(text, (prompt, moved(answer, border)))
+        if self.decode(apart.ids.tolist()) != self.decode(whole.ids.tolist()):
             raise RenderError(
                 f"message {turn.index} cannot be told from its prompt: the tokenizer joins them, "
-                "and apart they say something else"
+                "and apart they say something else",
+                index=turn.index,
             )
         return count, apart
 
-    def _answers_within(self, run: list[Turn], whole: Encoded) -> list[_Answer] | None:
-        """Where the answers stand in a run that was encoded at once.
+    def _parts(
+        self,
+        encoded: Encoded,
+        turns: Sequence[Turn],
+        origins: NDArray[np.int64],
+        answers: NDArray[np.int64],
+    ) -> NDArray[np.int16]:
+        """The part of every token, -1 outside the answers.
 
-        None where the tokens before an answer may not be those of its prompt alone. They are
-        if they are from the prompt's last control token on: a tokenizer takes control tokens out
-        before anything else, so nothing before one changes with what stands after.
+        :param origins: the character at which each turn's text begins.
+        :param answers: the first token of each turn's answer, and one beyond its last.
         """
-        found: list[_Answer] = []
-        ids, starts = whole.ids, whole.starts
-        for turn in run:
-            border = len(turn.prompt)
-            start = bisect_left(starts, border)
-            end = bisect_left(starts, border + len(turn.answer))
-            first = next((i for i in range(start - 1, -1, -1) if ids[i] in self._control_ids), 0)
-            tail = turn.prompt[starts[first] if first else 0 :]
-            if start == end or ids[first:start] != self._tail(tail):
-                return None
-            found.append(self._answer(turn, whole, start, end))
-        return found
+        spans = [span for turn in turns for span in turn.spans]
+        counts = [len(turn.spans) for turn in turns]
+        borders = origins + [len(turn.prompt) for turn in turns]
+        places = np.array([(span.start, span.end) for span in spans], np.int64).reshape(-1, 2)
+        ranges = token_ranges(
+            places + np.repeat(borders, counts)[:, None],
+            np.repeat(answers, counts, axis=0),
+            encoded.starts,
+            encoded.ends,
+        )
+        labels = np.array([self._part_id(span.label) for span in spans], np.int16)
+        parts = np.full(len(encoded.ids), -1, np.int16)
+        _fill(parts, answers, np.full(len(turns), _STRUCTURE, np.int16))
+        _fill(parts, ranges, labels)
+        parts[answers[:, 1] - 1] = _END
+        return parts
 
-    def _tail(self, text: str) -> list[int]:
+    def _tail(self, text: str) -> bytes:
         """Ids of the end of a prompt, which few texts are."""
         if text not in self._tails:
             if len(self._tails) > 1000:
                 self._tails.clear()
-            self._tails[text] = self._encoder.encode(text).ids
+            self._tails[text] = self._encoder.encode(text).ids.tobytes()
         return self._tails[text]
 
-    def _answer(self, turn: Turn, encoded: Encoded, start: int, end: int) -> _Answer:
-        if not encoded.whole:
-            self._refuse_lost_text(turn, encoded.ids[start:end])
-        labelled = label_tokens(
-            turn.spans, len(turn.prompt), encoded.starts, encoded.ends, start, end
-        )
-        return _Answer(start, end, [(a, b, self._part_id(label)) for a, b, label in labelled])
+    def _says(self, turn: Turn, ids: NDArray[np.int32]) -> bool:
+        """Whether the tokens of an answer say all of it.
 
-    def _refuse_lost_text(self, turn: Turn, ids: list[int]) -> None:
-        said = self._encoder.decode(ids)
-        # a tokenizer may normalize, as NFC does; it may not leave out what it has no token for
-        if said == turn.answer or _folded(said) == _folded(turn.answer):
-            return
-        lost = next((c for c in turn.answer if c not in said), "")
-        what = f"{lost!r} (U+{ord(lost):04X})" if lost else "a character"
-        raise RenderError(
-            f"message {turn.index} holds {what}, for which the base model has no token; it would "
-            "be lost without a word"
-        )
+        A tokenizer may normalize, as NFC does; it may not leave out what it has no token for.
+        """
+        said = self.decode(ids.tolist())
+        return said == turn.answer or _folded(said) == _folded(turn.answer)
+
+    def _lost_character(self, turn: Turn, ids: NDArray[np.int32]) -> str:
+        """The first character of an answer that its tokens do not say."""
+        said = self.decode(ids.tolist())
+        return next((c for c in turn.answer if c not in said), "")
 
     def _part_id(self, label: str) -> int:
         if label not in self._part_ids:
@@ -305,15 +337,21 @@ def renderer_for(
     return Renderer(with_ftcore_template(tokenizer), control_tokens=control_tokens)
 
 
-def _example(ids: list[int], answers: Sequence[_Answer]) -> Example:
-    parts = np.empty(len(ids), np.int16)
-    parts.fill(-1)  # np.full takes twice as long
-    for answer in answers:
-        parts[answer.start : answer.end] = _STRUCTURE
-        for start, end, part in answer.labelled:
-            parts[start:end] = part
-        parts[answer.end - 1] = _END
-    return Example(np.array(ids, np.int32), parts)
+def _answer_tokens(
+    encoded: Encoded, turns: Sequence[Turn], origins: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """The first token of each turn's answer, and one beyond its last; shape (turns, 2)."""
+    borders = origins + [len(turn.prompt) for turn in turns]
+    ends = borders + [len(turn.answer) for turn in turns]
+    return np.searchsorted(encoded.starts, np.stack([borders, ends], axis=1))
+
+
+def _fill(array: NDArray[np.int16], ranges: NDArray[np.int64], values: NDArray[np.int16]) -> None:
+    """Writes each value into its range of the array: from the first place to before the second."""
+    lengths = ranges[:, 1] - ranges[:, 0]
+    before = lengths.cumsum() - lengths
+    places = np.arange(int(lengths.sum())) + np.repeat(ranges[:, 0] - before, lengths)
+    array[places] = np.repeat(values, lengths)
 
 
 def _batched(items: Iterable[Conversation], size: int) -> Iterator[list[Conversation]]:

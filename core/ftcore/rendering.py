@@ -7,12 +7,13 @@ from functools import partial
 from typing import Literal
 
 import numpy as np
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from numpy.typing import NDArray
 
 from ftcore.mode import Mode
 from ftcore.render import END, STRUCTURE, Example, Renderer, RenderError
 from ftcore.values import Conversation, Sample
+from ftcore.whereabouts import place_of
 from ftcore.windows import windows
 
 LongSamples = Literal["split", "drop", "refuse"]
@@ -43,6 +44,8 @@ class Remark:
     text: str
     hint: str = ""
     """How to mend what is refused."""
+    pointer: str = ""
+    """JSON pointer to what is wrong in the record, as its author wrote it."""
 
 
 @frozen(eq=False)
@@ -70,6 +73,7 @@ class _Outcome:
     fate: Fate = "kept"
     said: str = ""
     hint: str = ""
+    pointer: str = ""
     long: bool = False
 
 
@@ -84,8 +88,8 @@ def render_batch(rendering: Rendering, samples: Sequence[tuple[Sample, Mode]]) -
         return None
     rendered = renderer.examples_many(conversations)
     outcomes = [
-        _fitted(rendering, conversation, found)
-        for conversation, found in zip(conversations, rendered, strict=True)
+        _fitted(rendering, sample, conversation, found)
+        for (sample, _), conversation, found in zip(samples, conversations, rendered, strict=True)
     ]
     examples = [example for outcome in outcomes for example in outcome.examples]
     parts = np.concatenate([np.empty(0, np.int16), *(e.parts for e in examples)])
@@ -96,7 +100,9 @@ def render_batch(rendering: Rendering, samples: Sequence[tuple[Sample, Mode]]) -
         np.array([len(example.input_ids) for example in examples], np.int64),
         np.array([len(outcome.examples) for outcome in outcomes], np.int64),
         labels,
-        tuple(Remark(i, o.fate, o.said, o.hint) for i, o in enumerate(outcomes) if o.said),
+        tuple(
+            Remark(i, o.fate, o.said, o.hint, o.pointer) for i, o in enumerate(outcomes) if o.said
+        ),
         sum(outcome.long for outcome in outcomes),
     )
 
@@ -123,11 +129,14 @@ class PartLabels:
 
 
 def _fitted(
-    rendering: Rendering, conversation: Conversation, found: tuple[Example, ...] | RenderError
+    rendering: Rendering,
+    sample: Sample,
+    conversation: Conversation,
+    found: tuple[Example, ...] | RenderError,
 ) -> _Outcome:
     """The examples of a conversation, or of windows of it, none longer than allowed."""
     if isinstance(found, RenderError):
-        return _Outcome((), "refused", str(found), found.hint)
+        return _refused(found, sample, conversation)
     length, most = max(len(example.input_ids) for example in found), rendering.max_seq_length
     if length <= most:
         return _Outcome(found)
@@ -139,13 +148,19 @@ def _fitted(
         try:
             parts, lost = windows(conversation, partial(_fitting, rendering.renderer, most))
         except RenderError as error:
-            return _Outcome((), "refused", str(error), error.hint, long=True)
+            error.index = None  # it counts the messages of a window
+            return evolve(_refused(error, sample, conversation), long=True)
     if not parts:
         return _Outcome((), "dropped", reason, long=True)
     examples = tuple(example for part in parts for example in part)
     said = f"; {lost} of its answers are longer still and left out" if lost else ""
     note = f"split into {len(examples)} without its oldest turns: {reason}{said}"
     return _Outcome(examples, "kept", note, long=True)
+
+
+def _refused(error: RenderError, sample: Sample, conversation: Conversation) -> _Outcome:
+    pointer = place_of(sample, conversation, error.index, error.text)
+    return _Outcome((), "refused", str(error), error.hint, pointer)
 
 
 def _fitting(

@@ -14,6 +14,7 @@ from attrs import frozen
 from ftcore.contamination import contamination, foreign_markers
 from ftcore.ledger import Entry, State
 from ftcore.mode import Mode, placed
+from ftcore.origins import SOMEWHERE
 from ftcore.schemata import shown
 from ftcore.shapes import Imported, Importing, import_record, mode_of
 from ftcore.sources import Source, read_source
@@ -123,7 +124,8 @@ def _judge(record: Sample, mode: Mode, importing: Importing, foreign: Mapping[st
         found += placed(contamination(sample, foreign), sample)
     if any(problem.severity == "error" for problem in found):
         return _refused(found, mode, imported)
-    valid = attrs.evolve(sample, origins={})  # nothing will point into the record any more
+    # what points into the record from now on is rare, and the record itself much to keep
+    valid = attrs.evolve(sample, origins=SOMEWHERE if sample.origins else {})
     return Judged(valid, mode, imported.shape, imported.ignored, imported.notes, found)
 
 

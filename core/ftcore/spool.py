@@ -13,6 +13,7 @@ from attrs import evolve, field, frozen
 from numpy.typing import NDArray
 
 from ftcore.mode import Mode
+from ftcore.origins import SOMEWHERE
 from ftcore.scratch import Scratch
 from ftcore.splits import content_key
 from ftcore.values import Sample
@@ -29,6 +30,7 @@ COLUMNS = np.dtype(
         ("mode", np.int32),  # index into the modes' names
         ("file", np.int32),  # index into the files' names
         ("line", np.int64),
+        ("converted", np.bool_),  # from a record that says the same in another shape
         ("key", np.uint64),  # its content's, of which the split is made
     ]
 )
@@ -41,6 +43,7 @@ class Written:
     mode: str
     file: str
     line: int
+    converted: bool
     json: bytes
     key: int
 
@@ -68,12 +71,13 @@ class Samples(Sequence[tuple[Sample, Mode]]):
             place = 0
             for at in range(0, len(self), CHUNK):
                 rows: list[tuple[int, ...]] = self.table[at : at + CHUNK].tolist()
-                for start, size, mode, source, line, _ in rows:
+                for start, size, mode, source, line, converted, _ in rows:
                     if start != place:
                         file.seek(start)
                     place = start + size + 1
                     data = json.loads(file.read(size + 1))
                     sample = Sample(data, self.files[source], line)
+                    sample = evolve(sample, origins=SOMEWHERE) if converted else sample
                     yield sample, self.modes[self.mode_names[mode]]
 
     @overload
@@ -127,7 +131,7 @@ class SampleWriter:
         size = self._file.write(written.json)
         mode = self._modes.setdefault(written.mode, len(self._modes))
         source = self._files.setdefault(written.file, len(self._files))
-        self._numbers.extend((self._at, size, mode, source, written.line))
+        self._numbers.extend((self._at, size, mode, source, written.line, written.converted))
         self._keys.append(written.key)
         self._at += size + self._file.write(b"\n")
 
@@ -135,8 +139,8 @@ class SampleWriter:
         """Completes the folder; :func:`open_samples` reads it."""
         self.close()
         table = np.empty(len(self._keys), COLUMNS)
-        numbers = np.frombuffer(self._numbers, np.int64).reshape(-1, 5)
-        for place, name in enumerate(("start", "size", "mode", "file", "line")):
+        numbers = np.frombuffer(self._numbers, np.int64).reshape(-1, 6)
+        for place, name in enumerate(("start", "size", "mode", "file", "line", "converted")):
             table[name] = numbers[:, place]
         table["key"] = np.frombuffer(self._keys, np.uint64)
         np.save(self._folder / TABLE, table)
@@ -151,7 +155,8 @@ class SampleWriter:
 def written(sample: Sample, mode: Mode) -> Written:
     """A sample as it is written down."""
     data = json.dumps(sample.data, separators=(",", ":")).encode()
-    return Written(mode.name, sample.file, sample.line, data, content_key(sample))
+    converted = bool(sample.origins)
+    return Written(mode.name, sample.file, sample.line, converted, data, content_key(sample))
 
 
 def open_samples(

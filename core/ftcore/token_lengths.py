@@ -20,6 +20,7 @@ from ftcore.render import Example, Renderer, RenderError, renderer_for
 from ftcore.rendering import LONGER
 from ftcore.settings import Settings
 from ftcore.values import Problem, Sample
+from ftcore.whereabouts import place_of
 
 SAMPLED = 50_000
 """From this many samples on a part of them is rendered, unless all are asked for."""
@@ -140,7 +141,8 @@ class _Track:
             examples = self.renderer.examples(conversation)
             self._count(examples, sample, number, index, rank)
         except RenderError as error:
-            self.faults.add([Problem(str(error), "", error.hint, sample.file, sample.line)])
+            at = place_of(sample, conversation, error.index, error.text)
+            self.faults.add([Problem(str(error), at, error.hint, sample.file, sample.line)])
             self.refused_by_mode[number] += 1
             self.unusable.append(index)
         return bool(conversation.tools) or any(m.tool_calls for m in conversation.messages)

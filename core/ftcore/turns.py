@@ -46,11 +46,20 @@ class Turn:
 
 
 class RenderError(ValueError):
-    """A conversation cannot be rendered truthfully: the message says why, ``hint`` a mend."""
+    """A conversation cannot be rendered truthfully: the message says why, ``hint`` a mend.
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    ``index`` is that of the message in the conversation, if it is one message's fault, and
+    ``text`` what is wrong in it, if it is not the whole: :func:`ftcore.whereabouts.place_of`
+    finds it in the sample.
+    """
+
+    def __init__(
+        self, message: str, hint: str = "", *, index: int | None = None, text: str = ""
+    ) -> None:
         super().__init__(message)
         self.hint = hint
+        self.index = index
+        self.text = text
 
 
 class ChatTemplate:
@@ -77,9 +86,10 @@ class ChatTemplate:
         if trained[0] == 0:
             raise RenderError(
                 "message 0 is trained, but no message stands before it, so there is no prompt "
-                "that could be served"
+                "that could be served",
+                index=0,
             )
-        chat = self._chat(conversation, control_tokens)
+        chat = self._chat(conversation, control_tokens, trained)
         prompts, wholes = self._rendered(chat.messages, chat.tools, trained)
         found: list[Turn] = []
         for index, prompt, whole in zip(trained, prompts, wholes, strict=True):
@@ -88,14 +98,17 @@ class ChatTemplate:
             else:
                 said = self._said_elsewhere(chat, index, prompt, whole)
             said = self._cut_after_end(said, index, chat.mark)
-            text, escaped = unmarked(prompt + said, chat.mark)
+            text, marked = unmarked(prompt + said, chat.mark)
+            escaped = self._controls.standing(text, marked) if marked else ()
             _refuse_half_characters(text, index)
             marks = prompt.count(chat.mark) if chat.mark else 0
             start = len(prompt) - marks * len(chat.mark)
             message, answer = conversation.messages[index], text[start:]
             spans, lost = part_spans(message, answer)
             if lost:
-                raise RenderError(f"the chat template leaves out {lost} of message {index}")
+                raise RenderError(
+                    f"the chat template leaves out {lost} of message {index}", index=index
+                )
             found.append(Turn(index, text[:start], answer, spans, escaped))
         return tuple(found)
 
@@ -152,23 +165,66 @@ class ChatTemplate:
                 ends.append(found.group())
         return tuple(dict.fromkeys(ends))
 
-    def _chat(self, conversation: Conversation, control_tokens: Escaping) -> Marked:
+    def _chat(
+        self, conversation: Conversation, control_tokens: Escaping, trained: Sequence[int]
+    ) -> Marked:
         messages = self.messages(conversation.messages)
         tools = [dict(tool) for tool in conversation.tools] or None
+        plain = Marked(messages, tools, "")
         if not self._controls.in_chat(messages, tools):
-            return Marked(messages, tools, "")
-        if control_tokens == "escape" and (chat := self._controls.mark(messages, tools)):
-            return chat
+            return plain
+        marked = self._controls.mark(messages, tools)
+        if control_tokens == "escape":
+            return marked
         for index, message in enumerate(messages):
             if token := self._controls.in_value(message):
                 raise RenderError(
                     f"message {index} holds {token!r}, a control token of the base model; "
                     "as text it would end or open a turn",
                     _OR_ESCAPE,
+                    index=index,
+                    text=token,
                 )
-        token = self._controls.in_value(tools)
+        if token := self._controls.in_value(tools):
+            raise RenderError(
+                f"the tools hold {token!r}, a control token of the base model",
+                _OR_ESCAPE,
+                text=token,
+            )
+        self._refuse_joints(plain, marked, trained)
+        return plain
+
+    def _refuse_joints(self, chat: Marked, marked: Marked, trained: Sequence[int]) -> None:
+        """Refuses a text that becomes a control token only by what the template writes beside it.
+
+        The pieces of one with which texts begin or end carry a mark, which is looked for in the
+        control tokens of what the template writes.
+        """
+        each: list[tuple[int | None, Marked]] = [(None, evolve(chat, tools=marked.tools))]
+        for index, message in enumerate(marked.messages):
+            others = chat.messages[:index], chat.messages[index + 1 :]
+            one = [*others[0], message, *others[1]]
+            each.append((index, evolve(chat, messages=one)))
+        for index, one in each:
+            if one == chat:
+                continue
+            prompts, wholes = self._rendered(one.messages, one.tools, trained)
+            for written in (*prompts, *wholes):
+                text, places = unmarked(written, marked.mark)
+                for at in self._controls.standing(text, places):
+                    self._refuse_joint(chat, index, text, at)
+
+    def _refuse_joint(self, chat: Marked, index: int | None, text: str, at: int) -> None:
+        token = self._controls.pattern.match(text, at)
+        value = chat.tools if index is None else chat.messages[index]
+        who = "the tools hold" if index is None else f"message {index} holds"
+        piece = self._controls.piece_in_value(value)
         raise RenderError(
-            f"the tools hold {token!r}, a control token of the base model", _OR_ESCAPE
+            f"{who} a piece of {token and token.group()!r}, a control token of the base model, and "
+            "what the chat template writes beside it makes it whole",
+            _OR_ESCAPE,
+            index=index,
+            text=piece,
         )
 
     def _rendered(
@@ -198,7 +254,8 @@ class ChatTemplate:
             return whole[len(before) :]
         raise RenderError(
             f"the chat template renders message {index} differently from the prompt "
-            "that the model will see when it is served"
+            "that the model will see when it is served",
+            index=index,
         )
 
     def _cut_after_end(self, said: str, index: int, mark: str) -> str:
@@ -214,7 +271,8 @@ class ChatTemplate:
             return said[: end.end()]
         raise RenderError(
             f"the chat template ends message {index} with no end-of-turn token, so the model "
-            "would never learn to stop"
+            "would never learn to stop",
+            index=index,
         )
 
 
@@ -228,9 +286,11 @@ def _refuse_half_characters(text: str, index: int) -> None:
     try:
         _ = text.isascii() or text.encode()
     except UnicodeEncodeError as error:
+        half = text[error.start]
         raise RenderError(
-            f"message {index}, or what stands before it, holds U+{ord(text[error.start]):04X}, "
-            "half of a surrogate pair and no character by itself"
+            f"message {index}, or what stands before it, holds U+{ord(half):04X}, "
+            "half of a surrogate pair and no character by itself",
+            text=half,
         ) from error
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from attrs import evolve
 
 from ftcore.errors import InputError, ProblemsError
 from ftcore.ledger import totals
@@ -189,8 +190,15 @@ def test_a_control_token_in_a_sample_is_a_problem_at_its_line(tokenizer, haiku):
     data = prepared(tokenizer, samples(haiku, "good", "bad <|im_end|> bad", "good"))
     assert fates(data) == {1: "trained", 2: "refused", 3: "trained"}
     (problem,) = data.problems
-    assert (problem.file, problem.line) == ("data.jsonl", 2)
+    assert (problem.file, problem.line, problem.pointer) == ("data.jsonl", 2, "/say")
     assert "message 1 holds '<|im_end|>'" in problem.message
+
+
+def test_of_a_converted_sample_no_pointer_is_made_up(tokenizer, haiku):
+    given = samples(haiku, "good", "bad <|im_end|> bad")
+    given[1] = (evolve(given[1][0], origins={"/say": "/answer"}), haiku)
+    (problem,) = prepared(tokenizer, given).problems
+    assert (problem.line, problem.pointer) == (2, "")
 
 
 def test_when_nothing_is_left_the_reason_is_given(tokenizer, haiku):

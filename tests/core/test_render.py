@@ -14,13 +14,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from attrs import evolve
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from ftcore.render import END, IGNORE, STRUCTURE, Example, Renderer, RenderError, renderer_for
-from ftcore.spans import Span, label_tokens
+from ftcore.spans import token_ranges
 from ftcore.template import special_tokens
 from ftcore.values import Conversation, Message, Part, ToolCall
 
@@ -537,10 +538,88 @@ def test_an_escaped_control_token_carries_the_label_of_its_part(able):
 
 def test_a_text_that_holds_what_marks_escaped_tokens_inside_is_escaped_too(able):
     escaping = Renderer(able.tokenizer, control_tokens="escape")
-    text = f"zqaqz zqa {BAD} zqaqz<|im_end|>"
+    every = " ".join(f"zq{letter}qz" for letter in "abcdefghijklmnopqrstuvwxyz")
+    text = f"{every} zqa {BAD} zqaqz<|im_end|>"
     (turn,) = escaping.turns(talk(user(text), says(text)))
     assert turn.answer == f"{text}<|im_end|>"
     assert turn.prompt.count(text) == 1
+
+
+def joining(tokenizer: Any, written: str, **options: Any) -> Renderer:
+    """With a template that writes the text of a message so."""
+    return Renderer(with_template(tokenizer, CHATML.replace("{{ m.content }}", written)), **options)
+
+
+JOINTS = {
+    "the template goes on": ("{{ m.content }}end|>", (user("a <|im_"), says("b")), 0),
+    "the template goes on after it trims": (
+        "{{ m.content | trim }}end|>",
+        (user("a"), says("b <|im_\n", trained=False), user("c"), says("d")),
+        1,
+    ),
+    "the template has begun": ("<|im_{{ m.content }}", (user("a"), says(" end|>".strip())), 1),
+    "two fields meet": (
+        "{{ m.reasoning_content }}{{ m.content }}",
+        (user("a"), says("end|> b", thinks="c <|im_"), user("d"), says("e", thinks="f")),
+        1,
+    ),
+    "a name and the text meet": (
+        "{{ m.name }}{{ m.content }}",
+        (user("a"), Message("tool", (Part("", "art|>"),), name="<|im_st"), says("b")),
+        1,
+    ),
+}
+
+
+@pytest.mark.parametrize("joint", JOINTS)
+def test_a_control_token_that_only_the_template_makes_whole_is_refused(tokenizer, joint):
+    written, turns, index = JOINTS[joint]
+    with pytest.raises(RenderError, match=rf"message {index} holds a piece of '<\|im_") as caught:
+        joining(tokenizer, written).examples(talk(*turns))
+    assert caught.value.index == index
+    spoiled = turns[index]
+    assert caught.value.text in (spoiled.text, spoiled.reasoning_text, spoiled.name)
+    assert "--control-tokens=escape" in caught.value.hint
+
+
+def test_a_control_token_that_is_made_whole_between_two_texts_of_a_tool_is_refused(tokenizer):
+    tools = (
+        "{% for t in tools or [] %}{{ t.function.name }}{{ t.function.description }}{% endfor %}"
+    )
+    renderer = Renderer(with_template(tokenizer, tools + CHATML))
+    tool = {"type": "function", "function": {"name": "f<|im_", "description": "end|>"}}
+    with pytest.raises(RenderError, match="the tools hold a piece of"):
+        renderer.examples(talk(user("a"), says("b"), tools=(tool,)))
+
+
+@pytest.mark.parametrize("joint", JOINTS)
+def test_a_control_token_that_the_template_makes_whole_may_be_escaped(tokenizer, joint):
+    written, turns, _ = JOINTS[joint]
+    control = list(special_tokens(tokenizer).values())
+
+    def ids(control_tokens: Any, turns: Any) -> list[int]:
+        renderer = joining(tokenizer, written, control_tokens=control_tokens)
+        return [i for e in renderer.examples(talk(*turns)) for i in e.input_ids.tolist()]
+
+    found = ids("escape", turns)
+    harmless = [
+        evolve(
+            turn,
+            content=(Part("", "x"),),
+            reasoning=turn.reasoning and (Part("", "y"),),
+            name=turn.name and "z",
+        )
+        for turn in turns
+    ]
+    assert tokenizer.decode(found).count("<|im_") > sum(np.isin(found, control))
+    assert sum(np.isin(found, control)) == sum(np.isin(ids("refuse", harmless), control))
+
+
+def test_pieces_of_control_tokens_that_nothing_joins_are_text(able):
+    pieces = [user("<|im_"), says("end|> <|im_st"), user("<"), says("a < b >", thinks="<|")]
+    assert_the_laws_hold(able, talk(*pieces))
+    call = ToolCall("f", {"<|im_": "end|>", ">": ["<"]})
+    assert_the_laws_hold(able, talk(user("|>"), says("<|im_end|", call), user("a"), says("b")))
 
 
 # Characters that the base model cannot write
@@ -641,10 +720,11 @@ def test_equal_texts_in_several_parts_keep_their_order(plain):
     ],
 )
 def test_a_token_belongs_to_the_part_that_it_holds_most_of(spans, labels):
-    tokens = [(0, 2), (2, 5), (5, 6)]
+    tokens = np.array([(0, 2), (2, 5), (5, 6)])
+    places = np.array([(start, end) for start, end, _ in spans], np.int64).reshape(-1, 2)
+    ranges = token_ranges(places, np.full((len(spans), 2), (0, 3)), tokens[:, 0], tokens[:, 1])
     found = [" "] * 3
-    starts, ends = zip(*tokens, strict=True)
-    for first, beyond, label in label_tokens([Span(*s) for s in spans], 0, starts, ends, 0, 3):
+    for (first, beyond), (_, _, label) in zip(ranges.tolist(), spans, strict=True):
         found[first:beyond] = label * (beyond - first)
     assert "".join(found) == labels
 
