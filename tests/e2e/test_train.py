@@ -89,7 +89,7 @@ def test_several_quantizations_are_proven_each(ftcore, tiny_model, workspace):
     assert record["certificate_passed"] is True
     made = [a["path"] for a in record["artifacts"] if a["kind"] in ("gguf", "certificate")]
     assert [path.rsplit("-", 1)[1] for path in made] == [
-        *("F16.gguf", "Q8_0.gguf", "F16.json", "Q8_0.json"),
+        *("F16.gguf", "F16.json", "Q8_0.gguf", "Q8_0.json"),
     ]
     for path in made:
         assert (workspace / "run" / path).is_file()
