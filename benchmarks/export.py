@@ -4,8 +4,9 @@
 
 Makes a Llama of random bfloat16 weights (2,048 wide; 20 layers are 1.1 billion weights) and writes
 it as Q8_0 and BF16. What is timed is the tensor phase: from the first weights to the end, when
-ftcore's file is whole, on disk and hashed. Each runs in a process of its own. Prints the ratio to
-the converter, which is not part of ftcore, and to a plain write of as many bytes.
+ftcore's file is whole and on disk (fsync). Each runs in a process of its own, in turn, --repeats
+times; the median counts. Prints the ratio to the converter, which is not part of ftcore and leaves
+its file to the system's memory, and to a plain write of as many bytes, which are on disk too.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
@@ -39,6 +41,7 @@ def main() -> None:
     parser.add_argument("--tokenizer", default="smollm2:135m")
     parser.add_argument("--layers", type=int, default=20)
     parser.add_argument("--quantization", default="Q8_0,BF16")
+    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--folder", type=Path, help="where the files are written for a while")
     parser.add_argument("--write", nargs=3, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -51,37 +54,45 @@ def main() -> None:
         read = (model / "model.safetensors").stat().st_size
         print(f"weights          {read / 2e9:.2f} billion, {read / 1e9:.2f} GB in bfloat16")
         for quantization in given.quantization.split(","):
-            compare(folder, model, quantization, read, given.converter)
+            compare(folder, model, quantization, read, given.converter, given.repeats)
 
 
 def compare(
-    folder: Path, model: Path, quantization: str, read: int, converter: Path | None
+    folder: Path, model: Path, quantization: str, read: int, converter: Path | None, repeats: int
 ) -> None:
-    """Prints what one quantization took."""
-    ours = folder / "ours.gguf"
-    for _ in range(2):  # the first time the source may not be in the page cache
-        ours.unlink(missing_ok=True)
-        said = subprocess.run(
-            [sys.executable, __file__, "--write", str(model), str(ours), quantization],
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout
-    done = json.loads(said)
-    size = ours.stat().st_size
-    ours.unlink()
+    """Prints what one quantization took: medians, each side measured in turn."""
+    ours, grown, plain, theirs = [], 0, [], []
+    for _ in range(repeats):
+        done = exported(model, folder / "ours.gguf", quantization)
+        ours.append(done["seconds"])
+        grown = max(grown, done["grown"])
+        plain.append(plain_write(folder / "plain", done["size"]))
+        if converter:
+            theirs.append(converted(converter, model, folder / "theirs.gguf", quantization))
+    seconds = median(ours)
     print(
-        f"{quantization:<16} ftcore {done['seconds']:.1f} s, "
-        f"{read / done['seconds'] / 1e6:,.0f} MB/s read, {done['grown'] / 1e6:,.0f} MB of memory "
-        "beside what is imported"
+        f"{quantization:<16} ftcore {seconds:.1f} s, {read / seconds / 1e6:,.0f} MB/s read, "
+        f"{grown / 1e6:,.0f} MB of memory beside what is imported"
     )
-    plain = plain_write(folder / "plain", size)
-    print(f"                 a plain write {plain:.1f} s; ratio {plain / done['seconds']:.2f}")
-    if converter:
-        theirs = converted(converter, model, folder / "theirs.gguf", quantization)
-        print(
-            f"                 the converter {theirs:.1f} s; ratio {theirs / done['seconds']:.2f}"
-        )
+    for name, others in (("a plain write", plain), ("the converter", theirs)):
+        if others:
+            print(
+                f"                 {name} {median(others):.1f} s; ratio "
+                f"{median(others) / seconds:.2f}"
+            )
+
+
+def exported(model: Path, output: Path, quantization: str) -> dict[str, Any]:
+    """What :func:`write` says, in a process of its own, and the file's size."""
+    said = subprocess.run(
+        [sys.executable, __file__, "--write", str(model), str(output), quantization],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    done = {**json.loads(said), "size": output.stat().st_size}
+    output.unlink()
+    return done
 
 
 def made(folder: Path, layers: int, tokenizer: str) -> Path:

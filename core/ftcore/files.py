@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 
 CHUNK = 2**20
 
@@ -53,8 +55,28 @@ def sync_folder(folder: Path) -> None:
 
 def sha256(path: Path) -> str:
     """The SHA-256 of a file in hexadecimal."""
+    return _sha256(path, Event())
+
+
+@contextmanager
+def hashing(path: Path) -> Generator[Callable[[], str]]:
+    """Works out the SHA-256 of a file in a thread beside the block; what it gives waits for it.
+
+    A thread does not hinder others much: hashlib lets them run meanwhile. If the block ends
+    without having waited, the work ends too.
+    """
+    stop = Event()
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(_sha256, path, stop)
+        try:
+            yield found.result
+        finally:
+            stop.set()
+
+
+def _sha256(path: Path, stop: Event) -> str:
     digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
+        while not stop.is_set() and (chunk := file.read(CHUNK)):
             digest.update(chunk)
     return digest.hexdigest()

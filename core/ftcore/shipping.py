@@ -41,8 +41,7 @@ def export_and_prove(
     for quantization in settings.quantization:
         progress.stage(f"Exporting to GGUF ({quantization})")
         path = folder / f"{name}-{quantization}.gguf"
-        made = export_gguf(folder / MODEL, path, quantization, name=name, progress=progress.advance)
-        recorder.add("gguf", path, digest=made.sha256)
+        export_gguf(folder / MODEL, path, quantization, name=name, progress=progress.advance)
         ggufs[quantization] = path
     modelfiles, notes = write_modelfiles(
         folder / MODEL, ggufs, context=settings.max_seq_length, system=recorder.record.system
@@ -54,8 +53,11 @@ def export_and_prove(
     if len(grammars) == 1 and grammars[0] is not None:  # tools would be another one each time
         write_whole(folder / GRAMMAR, grammars[0])
         recorder.add("grammar", folder / GRAMMAR)
+    if not settings.certify:
+        recorder.add("gguf", *ggufs.values())
+        return ()
     certificates: list[Certificate] = []
-    for quantization, gguf in ggufs.items() if settings.certify else ():
+    for quantization, gguf in ggufs.items():
         name = CERTIFICATE if len(ggufs) == 1 else f"certificate-{quantization}.json"
         certificates.append(_prove(recorder, gguf, folder / name, data, progress))
     return tuple(certificates)
@@ -66,12 +68,17 @@ def _prove(
 ) -> Certificate:
     """Writes the certificate of one GGUF. One that fails fails the run."""
     progress.stage(f"Proving {gguf.name}")
-    certificate = certify(
-        gguf,
-        recorder.folder / MODEL,
-        [item.conversation for item in (data.held_out or data.train)[:PROVEN_CONVERSATIONS]],
-        progress=lambda name, done, total: progress.advance(done, total, name),
-    )
+    try:
+        certificate = certify(
+            gguf,
+            recorder.folder / MODEL,
+            [item.conversation for item in (data.held_out or data.train)[:PROVEN_CONVERSATIONS]],
+            progress=lambda name, done, total: progress.advance(done, total, name),
+        )
+    except Exception:  # the file is there all the same
+        recorder.add("gguf", gguf)
+        raise
+    recorder.add("gguf", gguf, digest=certificate.sha256)
     write_whole(path, certificate.to_json())
     recorder.add("certificate", path)
     before = recorder.record.certificate_passed

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+import time
 
 import pytest
 
-from ftcore.files import CHUNK, sha256, whole_file, write_whole
+from ftcore.files import CHUNK, hashing, sha256, whole_file, write_whole
 
 
 def test_a_file_appears_with_its_content(tmp_path):
@@ -75,3 +76,21 @@ def test_a_hash_is_that_of_all_bytes(tmp_path, size):
     data = bytes(index % 251 for index in range(size))
     (tmp_path / "a.bin").write_bytes(data)
     assert sha256(tmp_path / "a.bin") == hashlib.sha256(data).hexdigest()
+    with hashing(tmp_path / "a.bin") as digest:
+        assert digest() == hashlib.sha256(data).hexdigest()
+
+
+def test_a_hash_that_nobody_waits_for_is_given_up(tmp_path):
+    """Who stops a long proof does not wait until a large file is read to its end."""
+    path = tmp_path / "a.bin"
+    with path.open("wb") as file:
+        file.truncate(2**36)  # a hole: no disk is needed
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), hashing(path):
+        raise KeyboardInterrupt
+    assert time.monotonic() - begun < 5  # all of it would take a minute
+
+
+def test_a_file_that_goes_before_it_is_hashed_is_said(tmp_path):
+    with hashing(tmp_path / "gone.bin") as digest, pytest.raises(FileNotFoundError):
+        digest()

@@ -21,7 +21,7 @@ from ftcore.errors import InputError
     help="F32, F16, BF16, Q8_0, Q4_K_M, …; several make a GGUF each.",
 )
 @path_option("--output", metavar="PATH", help="The GGUF, or the folder of several.")
-@click.option("--json", "as_json", is_flag=True, help="Print paths, sizes and hashes as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print paths and sizes as JSON.")
 @shared_options
 @click.pass_obj
 def export(
@@ -55,9 +55,9 @@ def export(
         for note in modelfiles_of(source, model, {file.quantization: file.path for file in made}):
             progress.note(note)
     if as_json:
-        print_json([{"path": str(m.path), "bytes": m.size, "sha256": m.sha256} for m in made])
+        print_json([{"path": str(m.path), "bytes": m.size} for m in made])
     for file in () if as_json else made:
-        click.echo(f"{file.path}  {file.size / 1e6:,.1f} MB  sha256 {file.sha256}")
+        click.echo(f"{file.path}  {file.size / 1e6:,.1f} MB")
 
 
 def _targets(source: Path, output: Path | None, quantizations: Sequence[str]) -> list[Path]:

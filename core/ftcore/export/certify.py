@@ -34,7 +34,7 @@ from ftcore.export.runtime import (
 )
 from ftcore.export.threads import half_the_cores
 from ftcore.export.vocabulary import load_tokenizer
-from ftcore.files import sha256
+from ftcore.files import hashing
 from ftcore.render import Renderer
 from ftcore.values import Conversation
 
@@ -78,35 +78,36 @@ def certify(
     header = read_header(gguf)
     metadata = header.metadata
     quantization = _quantization(gguf, metadata)
-    checks = [
-        check_metadata(metadata, _model_config(model), tokenizer),
-        check_tensors(
-            header.tensors, plan_tensors(hyperparameters, open_weights(model), quantization)
-        ),
-    ]
-    tell("file", 1, 1)
-    try:
-        with open_runtime(gguf, context=CONTEXT, threads=half_the_cores()) as runtime:
-            checks += [
-                check_token_ids(runtime, renderer, turns),
-                check_chat_template(runtime, metadata, tokenizer),
-                check_rendering(runtime, renderer, turns),
-                check_end_token(runtime, metadata, renderer, turns),
-            ]
-            answers = _ask(runtime, renderer, turns, partial(tell, "runtime"))
-        checks += check_model(model, answers, quantization, partial(tell, "model"))
-    except RuntimeRefusedError as error:
-        checks.append(Check("runtime", False, None, None, error.message))
-    return Certificate(
-        gguf=gguf.name,
-        size=gguf.stat().st_size,
-        sha256=sha256(gguf),
-        model=str(model),
-        quantization=quantization,
-        runtime=RUNTIME,
-        runtime_version=version,
-        checks=tuple(checks),
-    )
+    with hashing(gguf) as digest:
+        checks = [
+            check_metadata(metadata, _model_config(model), tokenizer),
+            check_tensors(
+                header.tensors, plan_tensors(hyperparameters, open_weights(model), quantization)
+            ),
+        ]
+        tell("file", 1, 1)
+        try:
+            with open_runtime(gguf, context=CONTEXT, threads=half_the_cores()) as runtime:
+                checks += [
+                    check_token_ids(runtime, renderer, turns),
+                    check_chat_template(runtime, metadata, tokenizer),
+                    check_rendering(runtime, renderer, turns),
+                    check_end_token(runtime, metadata, renderer, turns),
+                ]
+                answers = _ask(runtime, renderer, turns, partial(tell, "runtime"))
+            checks += check_model(model, answers, quantization, partial(tell, "model"))
+        except RuntimeRefusedError as error:
+            checks.append(Check("runtime", False, None, None, error.message))
+        return Certificate(
+            gguf=gguf.name,
+            size=gguf.stat().st_size,
+            sha256=digest(),
+            model=str(model),
+            quantization=quantization,
+            runtime=RUNTIME,
+            runtime_version=version,
+            checks=tuple(checks),
+        )
 
 
 def _ask(

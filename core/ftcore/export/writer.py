@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import errno
-import hashlib
+import os
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -51,6 +51,9 @@ WORKERS = 4
 AHEAD = 4
 """Pieces of each thread that may wait to be written."""
 
+EARLY = 2**26
+"""Bytes after which the disk is asked to take them."""
+
 _FILE_TYPE = "general.file_type"
 
 Progress = Callable[[int, int], None]
@@ -64,7 +67,6 @@ class GgufFile:
     path: Path
     size: int
     """Bytes."""
-    sha256: str
     quantization: str
     tensors: int
 
@@ -106,40 +108,51 @@ def export_gguf(
             writer.write_ti_data_to_file()
             writer.close()
             _check_space(temporary, output, tensors, writer.data_alignment)
-            digest = hashlib.sha256(temporary.read_bytes())
-            with temporary.open("ab") as file, _Hashed(file, digest) as hashed:
-                _write_tensors(hashed, tensors, writer.data_alignment, progress)
+            with temporary.open("ab") as file, _Early(file) as early:
+                _write_tensors(early, tensors, writer.data_alignment, progress)
     except OSError as error:
         raise _disk_error(error, output, tensors) from error
-    return GgufFile(output, output.stat().st_size, digest.hexdigest(), quantization, len(tensors))
+    return GgufFile(output, output.stat().st_size, quantization, len(tensors))
 
 
-class _Hashed:
-    """Writes to a file and hashes what it writes, meanwhile: reading it again takes as long."""
+class _Early:
+    """Writes to a file, and has the disk take what is written so far, in a thread.
 
-    def __init__(self, file: BinaryIO, digest: Any) -> None:
-        self._file, self._digest = file, digest
+    A system keeps much of it in memory by itself, and then all of it waits for the disk at once.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
         self._pool = ThreadPoolExecutor(1)
-        self._waiting: deque[Future[None]] = deque()
+        self._waiting: Future[None] | None = None
+        self._fresh = 0
 
-    def __enter__(self) -> _Hashed:
+    def __enter__(self) -> _Early:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._pool.shutdown()
+        if kind is None:
+            self._raise_what_failed()
 
-    def write(self, data: bytes | memoryview) -> None:
-        """``data`` must not change afterwards."""
-        self._waiting.append(self._pool.submit(self._digest.update, data))
-        self._file.write(data)
-        if len(self._waiting) > AHEAD:
-            self._waiting.popleft().result()
+    def _raise_what_failed(self) -> None:
+        """A system tells that the disk failed only once."""
+        if self._waiting is not None:
+            self._waiting.result()
+
+    def write(self, data: bytes | memoryview) -> int:
+        """:raises OSError: the disk is full or fails."""
+        self._fresh += self._file.write(data)
+        if self._fresh > EARLY and (self._waiting is None or self._waiting.done()):
+            self._raise_what_failed()
+            self._file.flush()
+            self._waiting = self._pool.submit(os.fsync, self._file.fileno())
+            self._fresh = 0
+        return len(data)
 
     def pad(self, alignment: int) -> int:
         """Writes zeros up to a multiple of ``alignment``, and says how many."""
-        missing = -self._file.tell() % alignment
-        self.write(bytes(missing))
-        return missing
+        return self.write(bytes(-self._file.tell() % alignment))
 
 
 def _is_gguf(path: Path) -> bool:
@@ -192,7 +205,7 @@ def _header(
 
 
 def _write_tensors(
-    file: _Hashed, tensors: Sequence[PlannedTensor], alignment: int, progress: Progress | None
+    file: _Early, tensors: Sequence[PlannedTensor], alignment: int, progress: Progress | None
 ) -> None:
     done, total = 0, _data_size(tensors, alignment)
     tell: Progress = progress or (lambda done, total: None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from importlib import resources
@@ -48,6 +49,7 @@ def test_a_true_export_passes_and_its_certificate_survives_json(exported, plain,
     assert [check for check in certificate.checks if not check.passed] == []
     assert tuple(check.name for check in certificate.checks) == CHECKS
     assert (certificate.gguf, certificate.quantization) == (gguf.name, quantization)
+    assert certificate.sha256 == hashlib.sha256(gguf.read_bytes()).hexdigest()
     assert list(dict.fromkeys(steps)) == ["file", "runtime", "model"]
     text = certificate.to_json()
     schema = json.loads(

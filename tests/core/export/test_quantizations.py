@@ -100,6 +100,9 @@ def test_several_files_are_exported_at_once(ftcore, plain, tmp_path):
         for name in ("Q8_0", "Q4_0")
     ]
     assert types == [7, 2]
+    assert [file["bytes"] for file in made] == [
+        (tmp_path / file["path"]).stat().st_size for file in made
+    ]
 
 
 def test_several_files_need_a_folder(ftcore, plain, tmp_path):
