@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from itertools import accumulate, chain
+from itertools import accumulate, chain, repeat
 from typing import Any, cast
 
 import numpy as np
@@ -76,56 +75,64 @@ class Encoder:
         self._backend.no_padding()
 
     def _encode(self, texts: Sequence[str]) -> Encoded:
-        quick = self._widths is not None
+        quick = self._words is not None
         encode = self._backend.encode_batch_fast if quick else self._backend.encode_batch
         found: list[Any] = encode(texts, add_special_tokens=False)
         every: list[list[int]] = [encoding.ids for encoding in found]
         bounds, origins = _places(map(len, every)), _places(map(len, texts))
         ids = np.fromiter(chain.from_iterable(every), np.int32, int(bounds[-1]))
-        starts, ends, exact = self._by_widths(texts, ids, bounds)
-        for place in np.flatnonzero(~exact).tolist():
-            one = found[place]
-            if quick:  # which tells no places
-                one = self._backend.encode(texts[place], add_special_tokens=False)
+        starts, ends, exact = self._by_words(texts, ids, bounds)
+        others: list[int] = np.flatnonzero(~exact).tolist()
+        if quick and others:  # which tells no places
+            again = [texts[place] for place in others]
+            told: list[Any] = self._backend.encode_batch(again, add_special_tokens=False)
+        else:
+            told = [found[place] for place in others]
+        for place, one in zip(others, told, strict=True):
             tokens = slice(bounds[place], bounds[place + 1])
             places = np.array(one.offsets, np.int64).reshape(-1, 2) + origins[place]
             starts[tokens], ends[tokens] = places.T
         return Encoded(ids, starts, ends, bounds, origins, exact)
 
-    def _by_widths(
+    def _by_words(
         self, texts: Sequence[str], ids: NDArray[np.int32], bounds: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
         """Where each token begins and ends, and for which texts that is known: those for whose
         very bytes the tokens stand, one after the other.
         """
-        if self._widths is None:
+        if self._words is None:
             return np.zeros(len(ids), np.int64), np.zeros(len(ids), np.int64), _none(len(texts))
         widths = self._widths.take(ids)
-        ends = widths.cumsum(dtype=np.int64)
+        ends = widths.cumsum()
         text = "".join(texts)
-        plain = text.isascii()
+        written, said = text.encode(), b"".join(self._words.take(ids).tolist())
+        plain = len(written) == len(text)
         sizes = _places(map(len, texts) if plain else (len(text.encode()) for text in texts))
         reached = np.concatenate([[0], ends])[bounds]
         exact = np.diff(reached) == np.diff(sizes)
         if not exact.all():  # the texts after one that is not are where they are all the same
             ends += np.repeat((sizes - reached)[:-1], np.diff(bounds))
-        starts: NDArray[np.int64] = np.subtract(ends, widths, dtype=np.int64)
+        if said != written:  # as many bytes need not be the same
+            for at in np.flatnonzero(exact).tolist():
+                here = said[reached[at] : reached[at + 1]]
+                exact[at] = here == written[sizes[at] : sizes[at + 1]]
+        starts: NDArray[np.int64] = ends - widths
         if not plain:
-            if self._nfc:
-                exact &= [unicodedata.is_normalized("NFC", text) for text in texts]
-            data = np.frombuffer(text.encode(), np.uint8)
+            data = np.frombuffer(written, np.uint8)
             begun = ((data & 0xC0) != 0x80).cumsum(dtype=np.int64)  # characters, by byte
             starts = begun.take(starts, mode="clip") - 1
             ends = begun.take(ends - 1, mode="clip")
         return starts, ends, exact
 
     @cached_property
-    def _widths(self) -> NDArray[np.int32] | None:
-        """How many bytes of text each token id stands for; None where that depends on its place.
+    def _words(self) -> NDArray[np.object_] | None:
+        """The bytes of text that each token id stands for; None where that depends on its place.
 
         The places of tokens then follow from their ids alone, several times as fast as the
-        tokenizer tells them, wherever the sum is right.
+        tokenizer tells them, wherever these bytes are the text's.
         """
+        if _prepends(_state(self._backend.pre_tokenizer)):
+            return None
         normalizer = _state(self._backend.normalizer)
         steps = cast("list[Any]", normalizer.get("normalizers", [normalizer] if normalizer else []))
         space = {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}
@@ -138,23 +145,24 @@ class Encoder:
         vocabulary = cast("dict[str, int]", self._backend.get_vocab(with_added_tokens=True))
         added = cast("dict[int, Any]", self._backend.get_added_tokens_decoder())
         unknown = None if bytewise else getattr(self._backend.model, "unk_token", None)
-        widths = [0] * (max(vocabulary.values(), default=0) + 1)
+        words = [b""] * (max(vocabulary.values(), default=0) + 1)
         for token, index in vocabulary.items():
             if token == unknown:
-                widths[index] = 0
-            elif index in added:
-                widths[index] = len(token.encode())
+                continue
+            if bytewise and index not in added:
+                words[index] = bytes(map(_BYTES.get, token, repeat(0)))
             elif bytewise:
-                widths[index] = len(token)
-            elif len(token) == 6 and token.startswith("<0x"):
-                widths[index] = 1
+                words[index] = token.encode()
+            elif index not in added and len(token) == 6 and token.startswith("<0x"):
+                words[index] = bytes.fromhex(token[3:5])
             else:
-                widths[index] = len(token.replace("\u2581", " ").encode())
-        return np.array(widths, np.int32)
+                words[index] = token.replace("\u2581", " ").encode()
+        return np.array(words, np.object_)
 
     @cached_property
-    def _nfc(self) -> bool:
-        return "NFC" in json.dumps(_state(self._backend.normalizer))
+    def _widths(self) -> NDArray[np.int64]:
+        """How many bytes of text each token id stands for."""
+        return np.array(list(map(len, [] if self._words is None else self._words)), np.int64)
 
     def _encode_escaped(self, text: str, escaped: Sequence[int]) -> Encoded:
         """Between two real control tokens, none is recognised where one is only text."""
@@ -210,6 +218,25 @@ def _none(count: int) -> NDArray[np.bool_]:
 def _places(lengths: Iterable[int]) -> NDArray[np.int64]:
     """Where each of some things begins that lie end to end, and where the last ends."""
     return np.array([0, *accumulate(lengths)], np.int64)
+
+
+def _byte_alphabet() -> dict[str, int]:
+    """The bytes for which the characters of a byte-level vocabulary stand (GPT-2's alphabet)."""
+    shown = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    hidden = [byte for byte in range(0x100) if byte not in shown]
+    return {chr(b): b for b in shown} | {chr(0x100 + n): b for n, b in enumerate(hidden)}
+
+
+_BYTES = _byte_alphabet()
+
+
+def _prepends(pre_tokenizer: dict[str, Any]) -> bool:
+    """Whether a space is put before a text, so that hardly one is said as it is."""
+    steps: list[dict[str, Any]] = pre_tokenizer.get("pretokenizers", [pre_tokenizer])
+    return any(
+        step.get("prepend_scheme", "never") != "never" or step.get("add_prefix_space", False)
+        for step in steps
+    )
 
 
 def _state(part: Any) -> dict[str, Any]:

@@ -198,29 +198,40 @@ class ChatTemplate:
         """Refuses a text that becomes a control token only by what the template writes beside it.
 
         The pieces of one with which texts begin or end carry a mark, which is looked for in the
-        control tokens of what the template writes.
+        control tokens of what the template writes. Only where there is such a one it is found out
+        whose it is: each message is rendered with its marks alone.
         """
-        each: list[tuple[int | None, Marked]] = [(None, evolve(chat, tools=marked.tools))]
+        joint = self._joint(marked, trained)
+        if joint is None:
+            return
+        if token := self._joint(evolve(marked, messages=chat.messages), trained):
+            raise self._joint_error("the tools hold", chat.tools, token)
         for index, message in enumerate(marked.messages):
-            others = chat.messages[:index], chat.messages[index + 1 :]
-            one = [*others[0], message, *others[1]]
-            each.append((index, evolve(chat, messages=one)))
-        for index, one in each:
-            if one == chat:
-                continue
-            prompts, wholes = self._rendered(one.messages, one.tools, trained)
-            for written in (*prompts, *wholes):
-                text, places = unmarked(written, marked.mark)
-                for at in self._controls.standing(text, places):
-                    self._refuse_joint(chat, index, text, at)
+            one = [*chat.messages[:index], message, *chat.messages[index + 1 :]]
+            if message != chat.messages[index] and (
+                token := self._joint(evolve(marked, messages=one, tools=chat.tools), trained)
+            ):
+                raise self._joint_error(
+                    f"message {index} holds", chat.messages[index], token, index
+                )
+        raise self._joint_error("the messages hold", chat.messages, joint)
 
-    def _refuse_joint(self, chat: Marked, index: int | None, text: str, at: int) -> None:
-        token = self._controls.pattern.match(text, at)
-        value = chat.tools if index is None else chat.messages[index]
-        who = "the tools hold" if index is None else f"message {index} holds"
+    def _joint(self, chat: Marked, trained: Sequence[int]) -> str | None:
+        """The first control token in what the template writes of which a part is marked."""
+        prompts, wholes = self._rendered(chat.messages, chat.tools, trained)
+        for written in (*prompts, *wholes):
+            text, places = unmarked(written, chat.mark)
+            for at in self._controls.standing(text, places):
+                if token := self._controls.pattern.match(text, at):
+                    return token.group()
+        return None
+
+    def _joint_error(
+        self, who: str, value: object, token: str, index: int | None = None
+    ) -> RenderError:
         piece = self._controls.piece_in_value(value)
-        raise RenderError(
-            f"{who} a piece of {token and token.group()!r}, a control token of the base model, and "
+        return RenderError(
+            f"{who} a piece of {token!r}, a control token of the base model, and "
             "what the chat template writes beside it makes it whole",
             _OR_ESCAPE,
             index=index,

@@ -20,6 +20,7 @@ from attrs import evolve
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from ftcore.jinja import ChatWriter
 from ftcore.render import END, IGNORE, STRUCTURE, Example, Renderer, RenderError, renderer_for
 from ftcore.spans import token_ranges
 from ftcore.template import special_tokens
@@ -613,6 +614,25 @@ def test_a_control_token_that_the_template_makes_whole_may_be_escaped(tokenizer,
     ]
     assert tokenizer.decode(found).count("<|im_") > sum(np.isin(found, control))
     assert sum(np.isin(found, control)) == sum(np.isin(ids("refuse", harmless), control))
+
+
+def test_many_pieces_that_nothing_joins_cost_one_rendering_more(able, monkeypatch):
+    rendered: list[int] = []
+    turns = ChatWriter.turns
+
+    def counted(self: ChatWriter, *given: Any) -> Any:
+        rendered.append(1)
+        return turns(self, *given)
+
+    monkeypatch.setattr(ChatWriter, "turns", counted)
+    counts: list[int] = []
+    for quoted in ("", "> quoted: "):
+        rendered.clear()
+        able.examples(
+            talk(*(m for _ in range(9) for m in (user(quoted + "a"), says(quoted + "b"))))
+        )
+        counts.append(len(rendered))
+    assert counts[1] == counts[0] + 1
 
 
 def test_pieces_of_control_tokens_that_nothing_joins_are_text(able):

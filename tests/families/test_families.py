@@ -153,6 +153,28 @@ def test_a_character_that_the_vocabulary_lacks_is_refused(family, renderer):
             renderer.examples(talk(QUESTION, says(f"a{character}b")))
 
 
+def test_one_that_is_lost_where_as_much_is_added_is_refused(family, renderer):
+    """A tokenizer may put a blank before each text, or have one token for several blanks."""
+    for character in family.unwritable:
+        for said, then in (
+            (f"x{character}y{character}z", "two  spaces"),
+            (f"x{character}y", "three   spaces"),
+            (f"{character}x {character}", "b"),
+        ):
+            with pytest.raises(RenderError, match=rf"U\+{ord(character):04X}.*no token"):
+                renderer.examples(
+                    talk(QUESTION, says(said), Message("user", (Part("", then),)), says("ok"))
+                )
+
+
+def test_runs_of_blanks_are_labelled_in_place(family, renderer):
+    parts = (Part("one", "a  b    c"), Part("two", " d\n\n   e"), Part("three", " f"))
+    (example,) = renderer.examples(talk(QUESTION, Message("assistant", parts, trained=True)))
+    found = labelled(renderer, example)
+    for part, letters in zip(parts, ("abc", "de", "f"), strict=True):
+        assert found[part.label].split() == list(letters), family.name
+
+
 @pytest.mark.parametrize("name", ["qwen2.5", "qwen3", "qwen3-coder"])
 def test_labels_stay_in_place_where_normal_forms_take_as_many_bytes(rendering, name):
     # in NFC the first is three bytes longer, and the others are three bytes shorter
