@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from attrs import evolve, frozen
@@ -265,13 +267,38 @@ def _pretrained(
 
 
 def _embedded_in_8bit(base: BaseModel) -> PreTrainedModel:
-    """By way of a temporary folder: bitsandbytes quantizes only while a folder is loaded."""
-    from tempfile import TemporaryDirectory
+    """By way of a folder: bitsandbytes quantizes only while one is loaded."""
+    with base_files(base) as folder:
+        return _pretrained(base, str(folder), load_in_8bit=True, cached_only=True)
 
-    with TemporaryDirectory() as folder:
-        model: Any = load_model(base)
-        model.save_pretrained(folder)
-        return _pretrained(base, folder, load_in_8bit=True, cached_only=True)
+
+@contextmanager
+def base_files(base: BaseModel) -> Generator[Path]:
+    """A folder with the safetensors of a model that was loaded before; a temporary one of a GGUF.
+
+    :raises InputError: the hub's files are not there.
+    """
+    if base.kind == "local":
+        yield Path(base.reference)
+    elif base.gguf_path is not None:
+        with TemporaryDirectory() as folder:
+            model: Any = load_model(base)
+            model.save_pretrained(folder)
+            del model
+            yield Path(folder)
+    else:
+        import huggingface_hub
+
+        hub: Any = huggingface_hub
+
+        def find() -> str:
+            return hub.snapshot_download(
+                base.reference,
+                allow_patterns=["*.safetensors", "*.safetensors.index.json"],
+                local_files_only=True,
+            )
+
+        yield Path(_loading("files", base, find))
 
 
 def _need_cuda() -> None:

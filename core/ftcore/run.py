@@ -33,7 +33,7 @@ from ftcore.config import ResolvedConfig
 from ftcore.errors import FtcoreError
 from ftcore.ledger import Ledger, totals, write_ledger
 from ftcore.mode import Mode
-from ftcore.model_folder import MODEL, merged_in_fp32, save_model
+from ftcore.model_folder import MODEL, check_lora, save_merged, save_model
 from ftcore.plugins import installed_plugins
 from ftcore.preflight import schedule_warnings
 from ftcore.progress import Progress, Remembering
@@ -156,6 +156,8 @@ def train(request: Request, watcher: Progress) -> Run:
 
         progress.stage("Loading the base model")
         model = load_model(base, load_in_8bit=settings.load_in_8bit)
+        if settings.training_mode == "lora":
+            check_lora(model, base, settings)
         if not settings.load_in_8bit:
             model.to(device())  # pyright: ignore
 
@@ -208,10 +210,10 @@ def train(request: Request, watcher: Progress) -> Run:
         )
 
         progress.stage("Saving the model")
-        final = trained.model
-        if settings.load_in_8bit:
-            final = merged_in_fp32(final, base, folder / "adapter")
-        save_model(final, data.renderer, folder / MODEL)
+        if settings.training_mode == "lora":
+            save_merged(trained.model, base, data.renderer, folder)
+        else:
+            save_model(trained.model, data.renderer, folder / MODEL)
         name = _model_name(settings, modes)
         card = partial(
             write_model_card,
@@ -223,7 +225,7 @@ def train(request: Request, watcher: Progress) -> Run:
         )
         card(recorder.record)  # the exporter reads it
         recorder.add("model", *sorted((folder / MODEL).glob("*.safetensors")))
-        del model, trained, final
+        del model, trained
 
         if settings.output_format == "gguf":
             from ftcore.shipping import export_and_prove

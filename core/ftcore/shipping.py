@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from transformers import PreTrainedTokenizerBase
+
 from ftcore.export.certificate import Certificate
 from ftcore.export.certify import certify
 from ftcore.export.ollama import write_modelfiles
+from ftcore.export.vocabulary import load_tokenizer
 from ftcore.export.writer import export_gguf
 from ftcore.files import write_whole
 from ftcore.mode import Mode
@@ -37,14 +40,31 @@ def export_and_prove(
     :returns: the certificates, if the settings ask for any.
     """
     folder = recorder.folder
+    tokenizer = load_tokenizer(folder / MODEL)
     ggufs: dict[str, Path] = {}
+    certificates: list[Certificate] = []
     for quantization in settings.quantization:
         progress.stage(f"Exporting to GGUF ({quantization})")
         path = folder / f"{name}-{quantization}.gguf"
-        export_gguf(folder / MODEL, path, quantization, name=name, progress=progress.advance)
+        export_gguf(
+            *(folder / MODEL, path, quantization),
+            name=name,
+            tokenizer=tokenizer,
+            progress=progress.advance,
+        )
         ggufs[quantization] = path
+        if settings.certify:
+            several = len(settings.quantization) > 1
+            proof = folder / (f"certificate-{quantization}.json" if several else CERTIFICATE)
+            certificates.append(_prove(recorder, path, proof, data, tokenizer, progress))
+        else:
+            recorder.add("gguf", path)
     modelfiles, notes = write_modelfiles(
-        folder / MODEL, ggufs, context=settings.max_seq_length, system=recorder.record.system
+        folder / MODEL,
+        ggufs,
+        context=settings.max_seq_length,
+        system=recorder.record.system,
+        tokenizer=tokenizer,
     )
     recorder.add("modelfile", *modelfiles)
     for note in notes:
@@ -53,18 +73,16 @@ def export_and_prove(
     if len(grammars) == 1 and grammars[0] is not None:  # tools would be another one each time
         write_whole(folder / GRAMMAR, grammars[0])
         recorder.add("grammar", folder / GRAMMAR)
-    if not settings.certify:
-        recorder.add("gguf", *ggufs.values())
-        return ()
-    certificates: list[Certificate] = []
-    for quantization, gguf in ggufs.items():
-        name = CERTIFICATE if len(ggufs) == 1 else f"certificate-{quantization}.json"
-        certificates.append(_prove(recorder, gguf, folder / name, data, progress))
     return tuple(certificates)
 
 
 def _prove(
-    recorder: Recorder, gguf: Path, path: Path, data: DataSet, progress: Progress
+    recorder: Recorder,
+    gguf: Path,
+    path: Path,
+    data: DataSet,
+    tokenizer: PreTrainedTokenizerBase,
+    progress: Progress,
 ) -> Certificate:
     """Writes the certificate of one GGUF. One that fails fails the run."""
     progress.stage(f"Proving {gguf.name}")
@@ -73,6 +91,7 @@ def _prove(
             gguf,
             recorder.folder / MODEL,
             [item.conversation for item in (data.held_out or data.train)[:PROVEN_CONVERSATIONS]],
+            tokenizer=tokenizer,
             progress=lambda name, done, total: progress.advance(done, total, name),
         )
     except Exception:  # the file is there all the same

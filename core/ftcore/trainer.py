@@ -48,6 +48,7 @@ class Trained:
     """What training gave."""
 
     model: PreTrainedModel
+    """Of a LoRA run with its adapters beside the weights."""
     steps: int
     tokens: int
     """Tokens that went through the model, prompts included."""
@@ -91,7 +92,7 @@ def train_model(
     evaluate: Callable[[PreTrainedModel], Loss],
     progress: Progress,
 ) -> Trained:
-    """Trains and returns the model with adapters merged and the best checkpoint loaded.
+    """Trains and returns the model, its adapters not merged, the best checkpoint loaded.
 
     Writes ``log.jsonl`` and, with ``save_checkpoints``, ``checkpoints/`` into ``folder``.
     ``evaluate`` measures the held-out loss wherever a checkpoint is written, if any is held out.
@@ -117,8 +118,6 @@ def train_model(
         trainer.train()
     seconds = time.monotonic() - started
     trained = trainer.model
-    if settings.training_mode == "lora" and not settings.load_in_8bit:
-        trained = trained.merge_and_unload()
     refuse_non_finite(trained)
     best = trainer.state.best_global_step if trainer.args.load_best_model_at_end else None
     return Trained(

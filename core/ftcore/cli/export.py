@@ -38,6 +38,7 @@ def export(
     from ftcore.export.architectures import check_exportable
     from ftcore.export.checkpoint import read_config
     from ftcore.export.ollama import modelfiles_of
+    from ftcore.export.vocabulary import load_tokenizer
     from ftcore.export.writer import GgufFile, export_gguf
     from ftcore.model_folder import find_model
     from ftcore.quiet import quieten
@@ -47,12 +48,16 @@ def export(
         check_exportable(read_config(model), name)
     targets = _targets(source, output, names)
     quieten()
+    tokenizer = load_tokenizer(model)
     made: list[GgufFile] = []
     with TerminalProgress() as progress:
         for name, target in zip(names, targets, strict=True):
             progress.stage(f"Exporting to GGUF ({name})")
-            made.append(export_gguf(model, target, name, progress=progress.advance))
-        for note in modelfiles_of(source, model, {file.quantization: file.path for file in made}):
+            made.append(
+                export_gguf(model, target, name, tokenizer=tokenizer, progress=progress.advance)
+            )
+        ggufs = {file.quantization: file.path for file in made}
+        for note in modelfiles_of(source, model, ggufs, tokenizer):
             progress.note(note)
     if as_json:
         print_json([{"path": str(m.path), "bytes": m.size} for m in made])

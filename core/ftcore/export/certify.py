@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+from transformers import PreTrainedTokenizerBase
+
 from ftcore.errors import InputError
 from ftcore.export.architectures import read_hyperparameters
 from ftcore.export.certificate import Certificate, Check
@@ -50,6 +52,7 @@ def certify(
     model: Path,
     conversations: Sequence[Conversation] = (),
     *,
+    tokenizer: PreTrainedTokenizerBase | None = None,
     progress: Progress | None = None,
 ) -> Certificate:
     """Compares a GGUF with the model that it was written from.
@@ -57,6 +60,7 @@ def certify(
     :param model: the folder of the model, with its tokenizer.
     :param conversations: what the model was trained on or is for; a few of ftcore's own when
         there are none, or none that the chat template can render.
+    :param tokenizer: the model's, where it is loaded already.
     :raises InputError: the file is no GGUF of a kind that ftcore writes, or the folder no model.
     :raises FtcoreError: no llama.cpp runtime is installed.
     """
@@ -69,7 +73,7 @@ def certify(
     tell = progress or _silent
     config = read_config(model)
     hyperparameters = read_hyperparameters(config)
-    tokenizer = load_tokenizer(model)
+    tokenizer = tokenizer or load_tokenizer(model)
     renderer = Renderer(tokenizer)
     turns = rendered_turns(renderer, conversations, TURNS) or rendered_turns(
         renderer, CONVERSATIONS, TURNS

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
-import torch
 from attrs import frozen
 from numpy.typing import NDArray
 
+from ftcore.export.by_layers import Step, Text, next_token_logprobs
 from ftcore.export.certificate import Check
 from ftcore.export.quantizations import QUANTIZATIONS
 from ftcore.export.runtime import Completion, NextToken, Runtime
@@ -42,9 +41,6 @@ TIES = {name: 2 * entry.kl_limit**0.5 for name, entry in QUANTIZATIONS.items()}
 """Nats between two tokens that tie: rounding may decide which of them comes first. Errors of the
 log-probabilities with standard deviation s make a divergence of s²/2, and a difference of two has
 s·√2, so one standard deviation of it at the limit of the divergence k is 2·√k."""
-
-Step = Callable[[int, int], None]
-"""Called with steps done and steps in all."""
 
 
 @frozen
@@ -98,31 +94,41 @@ def ask_runtime(
 
 
 def check_model(model: Path, answers: Answers, quantization: str, step: Step) -> tuple[Check, ...]:
-    """Loads the model in float32 and compares: ``logits``, ``top1`` and ``greedy``."""
+    """Compares with the model in float32: ``logits``, ``top1`` and ``greedy``.
+
+    Every text is the runtime's, so one pass over all of them says what the model would have said
+    at each place.
+    """
+    passages = [
+        Text(passage.ids, tuple(length - 1 for length in passage.lengths))
+        for passage in answers.passages
+    ]
+    continued = [
+        Text(
+            (*prompt, *completion.ids[:-1]),
+            tuple(range(len(prompt) - 1, len(prompt) - 1 + len(completion.ids))),
+        )
+        for prompt, completion in zip(answers.prompts, answers.greedy, strict=True)
+        if completion.ids
+    ]
     with torch_threads(half_the_cores()):
-        return _compare(_load(model), answers, quantization, step)
-
-
-def _compare(network: Any, answers: Answers, quantization: str, step: Step) -> tuple[Check, ...]:
-    total, done = len(answers.passages) + len(answers.prompts), 0
+        expected = next_token_logprobs(model, [*passages, *continued], step)
     pairs: list[tuple[NDArray[np.float64], NextToken]] = []
-    for passage, found in zip(answers.passages, answers.next_tokens, strict=True):
-        expected = _logprobs(network, passage.ids, [length - 1 for length in passage.lengths])
-        pairs += zip(expected, found, strict=True)
-        done += 1
-        step(done, total)
-    gaps: list[float] = []
-    equal = 0
-    for prompt, completion in zip(answers.prompts, answers.greedy, strict=True):
-        same, gap = _greedy_agreement(network, prompt, completion)
-        equal += same
-        gaps.append(gap)
-        done += 1
-        step(done, total)
-    said = sum(len(completion.ids) for completion in answers.greedy)
+    for rows, found in zip(expected[: len(passages)], answers.next_tokens, strict=True):
+        pairs += zip(rows, found, strict=True)
+    completions = [completion for completion in answers.greedy if completion.ids]
+    agreements = [
+        _agreement(rows, completion)
+        for rows, completion in zip(expected[len(passages) :], completions, strict=True)
+    ]
     return (
         *compare_next_tokens(pairs, quantization),
-        _greedy_check(gaps, equal, said, quantization),
+        _greedy_check(
+            [gap for _, gap in agreements],
+            sum(same for same, _ in agreements),
+            sum(len(completion.ids) for completion in completions),
+            quantization,
+        ),
     )
 
 
@@ -205,43 +211,12 @@ def _spread(first: int, last: int, count: int) -> set[int]:
     return {int(at) for at in np.linspace(max(first, 1), last, count).round()}
 
 
-def _load(model: Path) -> Any:
-    from transformers import AutoModelForCausalLM
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        network: Any = cast("Any", AutoModelForCausalLM).from_pretrained(
-            str(model), dtype=torch.float32, local_files_only=True
-        )
-    finally:
-        if shown:
-            logging.enable_progress_bar()
-    return network.eval()
-
-
-def _logprobs(network: Any, ids: Sequence[int], places: Sequence[int]) -> NDArray[np.float64]:
-    """Log-probabilities of the token after each of ``places``: ``(places, vocabulary)``."""
-    with torch.inference_mode():
-        answer = network(
-            input_ids=torch.tensor([list(ids)]), logits_to_keep=torch.tensor(list(places))
-        )
-        logits: torch.Tensor = answer.logits[0]
-        return logits.to(torch.float64).log_softmax(dim=-1).numpy()
-
-
-def _greedy_agreement(
-    network: Any, prompt: Sequence[int], completion: Completion
-) -> tuple[int, float]:
+def _agreement(expected: NDArray[np.float64], completion: Completion) -> tuple[int, float]:
     """Tokens up to which the model says the same, and by how much it prefers what it says then."""
-    said = completion.ids
-    places = range(len(prompt) - 1, len(prompt) - 1 + len(said))
-    expected = _logprobs(network, [*prompt, *said[:-1]], list(places))
-    for at, (row, token) in enumerate(zip(expected, said, strict=True)):
+    for at, (row, token) in enumerate(zip(expected, completion.ids, strict=True)):
         if int(row.argmax()) != token:
             return at, float(row.max() - row[token])
-    return len(said), 0.0
+    return len(completion.ids), 0.0
 
 
 def _greedy_check(gaps: Sequence[float], equal: int, said: int, quantization: str) -> Check:

@@ -197,6 +197,22 @@ def reads(tensor: PlannedTensor) -> Iterator[Callable[[], torch.Tensor]]:
             yield partial(_read, tensor, piece.tensor, start, stop, per_head)
 
 
+def read_into(tensor: LocalTensor, into: torch.Tensor) -> torch.Tensor:
+    """Reads a whole tensor into one of its shape, contiguous and of any floating dtype.
+
+    In chunks, so that of a large one no second copy is in memory.
+
+    :returns: ``into``.
+    """
+    columns = tensor.shape[-1] if tensor.shape else 1
+    rows = into.view(-1, columns)
+    step = max(1, CHUNK_WEIGHTS // columns)
+    for start in range(0, len(rows), step):
+        part = rows[start : start + step]
+        part.copy_(_read_rows(tensor, start, start + len(part), columns))
+    return into
+
+
 def rope_factors(model: Hyperparameters) -> dict[str, tuple[float, ...]]:
     """Tensors of factors by which llama.cpp divides each rotary frequency, where it divides any.
 

@@ -49,6 +49,7 @@ def write_modelfiles(
     *,
     context: int | None = None,
     system: str | None = None,
+    tokenizer: PreTrainedTokenizerBase | None = None,
 ) -> tuple[tuple[Path, ...], tuple[str, ...]]:
     """Writes a Modelfile beside each GGUF, whole or not at all.
 
@@ -56,11 +57,12 @@ def write_modelfiles(
     :param ggufs: the files by their quantizations. Of several, each Modelfile is named after one.
     :param context: tokens of the longest conversation that was trained.
     :param system: the system text of every trained sample, if they had the same.
+    :param tokenizer: the model's, where it is loaded already.
     :returns: the Modelfiles, and what Ollama cannot do with the model as it was trained; the
         latter for a person to read.
     :raises InputError: the folder has no tokenizer.
     """
-    lines, notes = _lines(model, context, system)
+    lines, notes = _lines(model, tokenizer or load_tokenizer(model), context, system)
     written: list[Path] = []
     for quantization, gguf in ggufs.items():
         name = f"{MODELFILE}-{quantization}" if len(ggufs) > 1 else MODELFILE
@@ -69,21 +71,28 @@ def write_modelfiles(
     return tuple(written), notes
 
 
-def modelfiles_of(source: Path, model: Path, ggufs: Mapping[str, Path]) -> tuple[str, ...]:
+def modelfiles_of(
+    source: Path,
+    model: Path,
+    ggufs: Mapping[str, Path],
+    tokenizer: PreTrainedTokenizerBase | None = None,
+) -> tuple[str, ...]:
     """The same for GGUFs of ``source``: a run, whose record knows more, or a model's folder."""
     try:
         record = read_record(source)
     except InputError:
-        return write_modelfiles(model, ggufs)[1]
+        return write_modelfiles(model, ggufs, tokenizer=tokenizer)[1]
     context = record["settings"]["max_seq_length"]["value"]
-    return write_modelfiles(model, ggufs, context=context, system=record.get("system"))[1]
+    _, notes = write_modelfiles(
+        model, ggufs, context=context, system=record.get("system"), tokenizer=tokenizer
+    )
+    return notes
 
 
 def _lines(
-    model: Path, context: int | None, system: str | None
+    model: Path, tokenizer: PreTrainedTokenizerBase, context: int | None, system: str | None
 ) -> tuple[list[str], tuple[str, ...]]:
     """A Modelfile's lines but for the GGUF's name, and what is to be said about them."""
-    tokenizer = load_tokenizer(model)
     template, notes = _template(tokenizer)
     lines: list[str] = []
     if template:

@@ -23,6 +23,7 @@ from gguf import (
     size_label,
 )
 from numpy.typing import NDArray
+from transformers import PreTrainedTokenizerBase
 
 from ftcore.errors import FtcoreError, InputError
 from ftcore.export.architectures import (
@@ -77,6 +78,7 @@ def export_gguf(
     quantization: str,
     *,
     name: str | None = None,
+    tokenizer: PreTrainedTokenizerBase | None = None,
     progress: Progress | None = None,
 ) -> GgufFile:
     """Writes the model in ``model`` to ``output``, from the weights as they were saved.
@@ -84,6 +86,7 @@ def export_gguf(
     :param model: a folder with config.json, safetensors in F32, BF16 or F16, and a tokenizer.
     :param quantization: one of :data:`~ftcore.export.quantizations.QUANTIZATIONS`.
     :param name: ``general.name`` in the file; without it llama.cpp's converter's guess.
+    :param tokenizer: the model's, where it is loaded already.
     :raises InputError: the model cannot be exported, or ``output`` cannot be written, or it is
         there and is no GGUF.
     :raises FtcoreError: the disk is full or fails. In all cases ``output`` is as it was.
@@ -93,7 +96,7 @@ def export_gguf(
     hyperparameters = read_hyperparameters(config)
     check_quantizers(quantization, hyperparameters.hidden)
     tensors = plan_tensors(hyperparameters, open_weights(model), quantization)
-    vocabulary = read_vocabulary(load_tokenizer(model), config, model)
+    vocabulary = read_vocabulary(tokenizer or load_tokenizer(model), config, model)
     if output.is_dir():
         raise InputError(f"{output} is a folder", "give the name of a file that ends in .gguf")
     if output.exists() and not _is_gguf(output):
