@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,7 +43,7 @@ def check_lora(model: PreTrainedModel, base: BaseModel, settings: Settings) -> N
     from ftcore.export.adapter import check_mergeable
 
     targets = settings.lora_target_modules
-    with base_files(base) as files:
+    with nullcontext() if base.gguf_path else base_files(base) as files:
         check_mergeable(model, files, (targets,) if isinstance(targets, str) else targets)
 
 
@@ -51,7 +51,8 @@ def save_merged(model: PreTrainedModel, base: BaseModel, renderer: Renderer, run
     """Writes the model of a LoRA run: its adapter, added to the base's files in float32.
 
     The base is read tensor by tensor, so it is in memory once, as it was trained, and the weights
-    are its exact ones even where it was trained over 8-bit ones. Leaves the adapter in the run.
+    are its exact ones even where it was trained over 8-bit ones; only one out of a GGUF, which has
+    no such files, is loaded again for a moment. Leaves the adapter in the run.
     """
     from ftcore.base_models import base_files
     from ftcore.export.adapter import merge_adapter

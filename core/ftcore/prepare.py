@@ -106,7 +106,8 @@ class DataSet:
     problems: tuple[Problem, ...]
     """Samples that this base model's template cannot render, or that are too long and refused."""
     long: int
-    """Samples longer than ``max_seq_length``: dropped, refused, or trained without old turns."""
+    """Samples longer than ``max_seq_length``: dropped, refused for that, or trained without
+    old turns."""
     from_cache: bool
     """Whether the examples are those that an earlier run rendered."""
 

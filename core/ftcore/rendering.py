@@ -7,7 +7,7 @@ from functools import partial
 from typing import Literal
 
 import numpy as np
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 from numpy.typing import NDArray
 
 from ftcore.mode import Mode
@@ -149,7 +149,7 @@ def _fitted(
             parts, lost = windows(conversation, partial(_fitting, rendering.renderer, most))
         except RenderError as error:
             error.index = None  # it counts the messages of a window
-            return evolve(_refused(error, sample, conversation), long=True)
+            return _refused(error, sample, conversation)
     if not parts:
         return _Outcome((), "dropped", reason, long=True)
     examples = tuple(example for part in parts for example in part)

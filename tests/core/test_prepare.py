@@ -50,6 +50,18 @@ def ftcore_format_sample(sample):
     says = (Message("assistant", (Part("said", text),), trained=True) for text in texts)
     return Conversation(tuple(m for say in says for m in (ask, say)))
 """
+COUNTED = """
+@hookimpl
+def ftcore_format_sample(sample):
+    asks = (Message("user", (Part("", str(index)),)) for index in range(3))
+    says = Message("assistant", (Part("said", sample["say"]),), trained=True)
+    return Conversation(tuple(m for ask in asks for m in (ask, says)))
+"""
+FROM_THE_BEGINNING = (
+    "{% if messages[0].content in '12' %}{{ raise_exception('begin at 0') }}{% endif %}"
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
 FORGETFUL = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n"
     "{% if loop.last and m.reasoning_content %}<think>{{ m.reasoning_content }}</think>{% endif %}"
@@ -170,6 +182,20 @@ def test_a_long_conversation_may_be_dropped_or_refused(distribution, mode_code, 
     assert fates(data) == {1: "trained", 2: "dropped" if policy == "drop" else "refused"}
     assert [problem.line for problem in data.problems] == ([] if policy == "drop" else [2])
     assert data.long == 1
+
+
+def test_a_long_conversation_without_whose_beginning_there_is_none_is_refused_and_not_split(
+    distribution, mode_code, tokenizer
+):
+    distribution("ftc-counted", mode_code + COUNTED, mode="counted")
+    strict = copy.deepcopy(tokenizer)
+    strict.chat_template = FROM_THE_BEGINNING
+    given = samples(open_mode("counted"), "brief", "long " * 20)
+    data = prepared(strict, given, max_seq_length=60)
+    assert fates(data) == {1: "trained", 2: "refused"}
+    (problem,) = data.problems
+    assert "begin at 0" in problem.message
+    assert data.long == 0
 
 
 def test_of_a_split_conversation_the_answer_that_is_left_out_is_told(

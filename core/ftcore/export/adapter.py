@@ -45,11 +45,11 @@ class _Update:
         return self.alpha / (math.sqrt(rank) if self.rank_stabilized else rank)
 
 
-def check_mergeable(model: torch.nn.Module, base: Path, targets: tuple[str, ...]) -> None:
+def check_mergeable(model: torch.nn.Module, base: Path | None, targets: tuple[str, ...]) -> None:
     """Refuses a base model into which no adapter could be merged. Call it before training.
 
     :param model: the base model as transformers loads it.
-    :param base: the folder of its files.
+    :param base: the folder of its files; None: they will be what transformers writes of it.
     :param targets: names of the modules that get adapters, as far as they are known.
     :raises InputError: a weight stands in no file under the name of its module, is no float, or
         is the output and the embedding at once.
@@ -63,6 +63,8 @@ def check_mergeable(model: torch.nn.Module, base: Path, targets: tuple[str, ...]
             "learned for one would change the other",
             "name other modules, or train with --set training_mode=full_finetune",
         )
+    if base is None:
+        return
     found = open_weights(base)
     for name, module in cast("Any", model).named_modules():
         weight = f"{name}.weight"
